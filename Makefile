@@ -1,0 +1,46 @@
+# Everything here sets up what it needs: a fresh machine with Python (3.11+) and make is enough.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench evidence format docs clean
+
+help: ## show the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(READY): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+demo: $(READY) ## fit the shipped sweep, plan, check; shows each result
+	@PATH="$(CURDIR)/$(BIN):$$PATH" sh docs/demo.sh
+
+test: $(READY) ## run the tests
+	$(BIN)/python -m pytest
+
+check: $(READY) ## what CI runs: format, lint, types, docs freshness, tests, configs
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m mypy
+	$(BIN)/python docs/generate.py --check
+	$(BIN)/python -m pytest
+	$(BIN)/hptransfer check configs
+
+format: $(READY) ## format and fix what can be fixed
+	$(BIN)/python -m ruff format .
+	$(BIN)/python -m ruff check --fix .
+
+docs: $(READY) ## rewrite the generated pages
+	$(BIN)/python docs/generate.py
+
+bench: $(READY) ## benchmarks; read the ratios, not the seconds
+	@for script in $$(find benchmarks -name 'bench_*.py' | sort); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+evidence: $(READY) ## rerun every figure that was asked for and print one table
+	$(BIN)/python benchmarks/evidence.py
+
+clean: ## remove what make made
+	rm -rf $(VENV) demo-out .pytest_cache .ruff_cache .mypy_cache .hypothesis
