@@ -1,0 +1,79 @@
+"""Settings of a sweep: what must be the same in all its runs, and what it was."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Collection, Iterable
+
+import numpy as np
+
+from hptransfer.errors import RefusalError, UsageError, did_you_mean, plain
+from hptransfer.readers.columns import SETTINGS, ColumnMap
+from hptransfer.readers.runs import RawRuns
+from hptransfer.readers.values import LabelColumn
+
+_SHOWN_VALUES = 10
+
+
+def varying_settings(vary: Iterable[str], maps: Iterable[ColumnMap]) -> frozenset[str]:
+    """Return the settings that `--vary` names, by canonical name or header.
+
+    Raises:  UsageError for a name that is no setting.
+    """
+    name_of_header = {h: name for columns in maps for name, h in columns.columns.items() if name in SETTINGS}
+    varying = {name_of_header.get(name, name) for name in vary}
+    for name in sorted(varying - set(SETTINGS)):
+        hint = did_you_mean(name, SETTINGS)
+        msg = f"--vary: {plain(name)!r} is no setting.{hint} Settings: {', '.join(SETTINGS)}."
+        raise UsageError(msg)
+    return frozenset(varying)
+
+
+def constant_settings(runs: RawRuns, *, vary: Collection[str]) -> dict[str, str | float]:
+    """Return each setting's one value, for settings that have one and are not in `vary`.
+
+    Raises:  RefusalError naming all settings that vary, their values with counts, and the way out.
+    """
+    constant = {}
+    complaints = []
+    for name in SETTINGS:
+        if name in vary or name not in runs.codes:
+            continue
+        codes = runs.codes[name]
+        counts = np.bincount(codes[codes != LabelColumn.UNKNOWN], minlength=len(runs.labels[name]))
+        present = {value: int(n) for value, n in zip(runs.labels[name], counts, strict=True) if n}
+        if len(present) > 1:
+            complaints.append(_complaint(name, present))
+        elif present:
+            constant[name] = next(iter(present))
+    if complaints:
+        raise RefusalError("\n".join(complaints))
+    return constant
+
+
+def unknown_settings(runs: RawRuns, constant: Collection[str]) -> tuple[tuple[str, str], ...]:
+    """Warn where a setting that is known for some runs is unknown for others."""
+    partly = {
+        name: n_unknown
+        for name in constant
+        if (n_unknown := int((runs.codes[name] == LabelColumn.UNKNOWN).sum()))
+    }
+    if not partly:
+        return ()
+    listed = ", ".join(f"{name} in {count} of {len(runs)} runs" for name, count in partly.items())
+    return (("setting-unknown", f"not said, and taken to be as in the other runs: {listed}."),)
+
+
+def _complaint(name: str, present: dict[str | float, int]) -> str:
+    by_count = sorted(present.items(), key=lambda item: (-item[1], str(item[0])))
+    shown = [f"{_text(value)} ({count} runs)" for value, count in by_count[:_SHOWN_VALUES]]
+    more = f", ... ({len(present)} values)" if len(present) > _SHOWN_VALUES else ""
+    example = shlex.quote(f"{name}={_text(by_count[0][0])}")
+    return (
+        f"{name} varies inside the sweep: {', '.join(shown)}{more}. "
+        f"Keep one with --where {example}, or add --vary {name} where the varying is the point."
+    )
+
+
+def _text(value: str | float) -> str:
+    return f"{value:g}" if isinstance(value, float) else plain(value, limit=60)
