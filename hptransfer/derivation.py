@@ -1,0 +1,108 @@
+"""Where each value of a plan came from: the formula with its numbers in it, and on whose word."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hptransfer.law import Law, PowerLaw
+from hptransfer.prediction import batch_slope, takes_batch, timescale_law
+from hptransfer.quantities import scientific
+
+SQRT_SOURCE = "square-root rule for adaptive optimizers, arXiv:2205.10287"
+DEFAULTS: dict[str, str | float] = {
+    "schedule": "cosine",
+    "optimizer": "adamw",
+    "final_lr_ratio": 0.1,
+    "warmup_fraction": 0.01,  # of the tokens
+    "beta1": 0.9,
+    "beta2": 0.95,
+    "eps": 1e-8,
+    "grad_clip": 1.0,
+}
+
+
+@dataclass(frozen=True)
+class Origin:
+    """How a value came about: the formula with its numbers in it, and who says so."""
+
+    formula: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Settled:
+    """A value that the law's runs held fixed, or a default, with its origin."""
+
+    value: str | float
+    origin: Origin
+
+
+def formula(power: PowerLaw, inputs: Mapping[str, float]) -> str:
+    """Write a power law with numbers in it.
+
+    >>> from hptransfer.published import published_law
+    >>> law = published_law("step-law")
+    >>> formula(law.peak_lr, {"params": 7e9, "tokens": 1e12})
+    '1.79 * 7e+09^-0.713 (params) * 1e+12^0.307 (tokens)'
+    """
+    terms = [f"{inputs[name]:.4g}^{exponent:.4g} ({name})" for name, exponent in power.exponents.items()]
+    return " * ".join([f"{math.exp(power.log_coefficient):.4g}", *terms])
+
+
+def settle(law: Law) -> dict[str, Settled]:
+    """What the law's runs held fixed, else the default: value and origin by name."""
+    own = f"as in the runs behind law {law.id}"
+    return {
+        name: Settled(law.setting[name], Origin(str(law.setting[name]), own))
+        if name in law.setting
+        else Settled(default, Origin(str(default), "default"))
+        for name, default in DEFAULTS.items()
+    }
+
+
+def derive_origins(
+    law: Law, inputs: Mapping[str, float], values: Mapping[str, Any], pinned_batch: float | None
+) -> dict[str, Origin]:
+    """Say for each hyperparameter which formula gave it, with its numbers, and on whose word.
+
+    Args:    inputs: the law's inputs at the target by name (counts, tokens, FLOP);
+             values: the numbers of the plan, as `prediction.evaluate` names them.
+    """
+    origins = {name: settled.origin for name, settled in settle(law).items()}
+    if law.peak_lr is not None:
+        origins["peak_lr"] = Origin(formula(law.peak_lr, inputs), law.peak_lr.source or f"law {law.id}")
+        if values["batch_tokens_run"] is not None:
+            origins["rounded.peak_lr"] = _conditional_origin(law, values)
+    if pinned_batch is not None:
+        origins["batch_tokens"] = Origin(f"pinned at {pinned_batch:.6g} tokens", "the user")
+    elif law.batch_tokens is not None:
+        source = law.batch_tokens.source or f"law {law.id}"
+        origins["batch_tokens"] = Origin(formula(law.batch_tokens, inputs), source)
+    if values["batch_tokens_run"] is not None:
+        text = f"ceil({inputs['tokens']:.6g} tokens / {values['batch_tokens_run']:.6g} tokens a step)"
+        origins["steps"] = Origin(text, "definition")
+    if "weight_decay" in law.setting:
+        own = f"as in the runs behind law {law.id}"
+        origins["weight_decay"] = Origin(str(law.setting["weight_decay"]), own)
+    elif values["weight_decay_timescale"] is not None:
+        tau = timescale_law(law)
+        text = f"batch / (LR * tau * tokens), tau = {formula(tau, inputs)}"
+        origins["weight_decay"] = Origin(text, f"{tau.source} [{tau.certainty}]")
+    if "final_lr" in law.setting:
+        text = f"final LR {scientific(float(law.setting['final_lr']))} / peak LR"
+        origins["final_lr_ratio"] = Origin(text, f"as in the runs behind law {law.id}")
+    return origins
+
+
+def _conditional_origin(law: Law, values: Mapping[str, Any]) -> Origin:
+    """How the LR follows the batch that will be run, or the one that is pinned."""
+    own = values["batch_tokens_own"] or values["batch_tokens"]
+    text = f"LR * ({values['batch_tokens_run']:.6g} / {own:.6g} tokens)^{batch_slope(law):.4g}"
+    if takes_batch(law):
+        return Origin(text, f"the batch is an input of law {law.id}")
+    if law.lr_batch_exponent is not None:
+        return Origin(text, f"conditional optimum of law {law.id}")
+    return Origin(text, SQRT_SOURCE)

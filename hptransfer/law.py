@@ -1,0 +1,246 @@
+"""A law: how the best peak LR and batch move with scale, how sure that is, and where it came from.
+
+Fitted laws (`law.json`) and published ones (`published/laws.toml`) are the same record, so that planning
+and checking never ask which kind they hold. Everything here is plain Python: planning a single target
+must not pay for importing numpy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Any, Literal, NoReturn
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
+
+from hptransfer.errors import InputError, Problem, plain
+
+SCHEMA_VERSION = 1
+"""The newest law.json this version reads and the one it writes."""
+
+Input = Literal["params", "tokens", "batch_tokens", "flops", "tokens_per_param"]
+Certainty = Literal["verified", "second-hand", "recalled", "uncertain", "fitted"]
+ParamsKind = Literal["non-embedding", "total", "active", "unspecified"]
+LossUnit = Literal["nats", "bits", "bpb", "perplexity"]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Span = tuple[Positive, Positive]
+
+
+class Record(BaseModel):
+    """Base of every saved record: immutable, unknown fields are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Uncertainty(Record):
+    """What the spread of a prediction in natural logs is made of.
+
+    At inputs x = (1, log input 1, ...) the variance is
+    x' covariance x + structural_variance(distance) + cell_variance, where the distance in natural logs is
+    that of (log params, log tokens) beyond the fitted range. The 90 % interval is mean +- quantile * std.
+    """
+
+    covariance: tuple[tuple[FiniteFloat, ...], ...]  # of (log_coefficient, *exponents), in that order
+    quantile: Positive = 1.6448536269514722  # two-sided 90 %: normal, or Student's t with few cells
+    structural_std: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0  # natural logs, inside the range
+    structural_slope: Annotated[float, Field(ge=0, allow_inf_nan=False)] = (
+        0.0  # logs per log beyond the range
+    )
+    cell_std: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0  # scatter of one cell's own optimum
+
+
+class PowerLaw(Record):
+    """y = exp(log_coefficient) * prod(input ** exponent); natural logs, inputs in counts and tokens."""
+
+    log_coefficient: FiniteFloat
+    exponents: dict[Input, FiniteFloat]
+    uncertainty: Uncertainty | None = None
+    certainty: Certainty = "fitted"
+    source: str = ""
+
+    @model_validator(mode="after")
+    def _covariance_is_square(self) -> PowerLaw:
+        if self.uncertainty is not None:
+            size = 1 + len(self.exponents)
+            shape = [len(row) for row in self.uncertainty.covariance]
+            if shape != [size] * size:
+                msg = f"covariance must be {size} x {size}: one row for the coefficient and one an exponent"
+                raise ValueError(msg)
+        return self
+
+
+class Note(Record):
+    """A coded warning: the code is stable, the message says what, where and what to do."""
+
+    code: str
+    message: str
+
+
+class CellSummary(Record):
+    """What the sweep showed in one cell."""
+
+    params: Positive
+    tokens: Positive
+    runs: int
+    diverged: int
+    best_loss: Positive
+    best_lr: Positive
+    best_batch_tokens: Positive | None
+    near_optimal_runs: int | None = None
+    edges: tuple[str, ...] = ()  # "lr-low", "lr-high", "batch-low", "batch-high": best run on the grid's edge
+
+
+class Source(Record):
+    """An input file, by name and content; `columns` maps canonical names to its headers."""
+
+    file: str
+    sha256: str
+    columns: dict[str, str]
+
+
+class SetAsideCount(Record):
+    """How many runs were set aside for one reason, and an example."""
+
+    reason: str
+    runs: int
+    example: str
+
+
+class Fit(Record):
+    """How a fitted law came about."""
+
+    estimator: str
+    options: dict[str, str | float | int | bool | None]
+    prior: str
+    prior_used: bool
+    seed: int
+    resamples: int
+    runs: int
+    runs_used: int
+    set_aside: tuple[SetAsideCount, ...]
+    cells: tuple[CellSummary, ...]
+    sources: tuple[Source, ...]
+    draw_columns: tuple[str, ...] = ()
+    draws: tuple[tuple[FiniteFloat, ...], ...] = ()  # one bootstrap draw a line in the file
+
+
+class Recalled(Record):
+    """A setting of a published law's runs that could not be verified: shown beside a plan, never used."""
+
+    name: str
+    value: float
+    why: str
+
+
+class Law(Record):
+    """A law with everything a plan needs. See the module docstring."""
+
+    schema_version: Literal[1] = 1
+    id: str
+    title: str
+    hptransfer_version: str | None = None
+    peak_lr: PowerLaw | None  # at the law's own batch, unless batch_tokens is among its inputs
+    peak_lr_cap: Positive | None = None
+    batch_tokens: PowerLaw | None
+    lr_batch_exponent: FiniteFloat | None = None  # d log LR* / d log batch at fixed params and tokens
+    tau_ema: PowerLaw | None = None  # AdamW timescale, fraction of the run
+    params_kind: ParamsKind = "unspecified"
+    seq_len: Annotated[int, Field(gt=0)] | None = None  # tokens per sequence in the runs behind the law
+    loss_unit: LossUnit | None = None
+    setting: dict[str, str | FiniteFloat] = {}
+    recalled: tuple[Recalled, ...] = ()
+    flops_formula: Literal["6ND", "MD"] | None = None
+    fitted_on: dict[Input, Span] = {}
+    warnings: tuple[Note, ...] = ()
+    fit: Fit | None = None
+
+    @property
+    def experimental(self) -> bool:
+        """Whether any coefficient is only recalled or uncertain."""
+        parts = (self.peak_lr, self.batch_tokens, self.tau_ema)
+        return any(part is not None and part.certainty in ("recalled", "uncertain") for part in parts)
+
+    def digest(self) -> str:
+        """SHA-256 of what decides a plan: the numbers and the setting, not titles, sources or evidence."""
+        decisive = self.model_dump(mode="json", include=set(_DECISIVE))
+        for name in ("peak_lr", "batch_tokens", "tau_ema"):
+            if decisive[name] is not None:
+                decisive[name].pop("source")
+        canonical = json.dumps(decisive, sort_keys=True, separators=(",", ":"))
+        return f"sha256:{hashlib.sha256(canonical.encode()).hexdigest()}"
+
+
+_DECISIVE = (
+    "peak_lr",
+    "peak_lr_cap",
+    "batch_tokens",
+    "lr_batch_exponent",
+    "tau_ema",
+    "params_kind",
+    "seq_len",
+    "setting",
+    "flops_formula",
+    "fitted_on",
+)
+
+_DRAWS = "@draws"
+
+
+def law_to_json(law: Law) -> str:
+    """Write a law as strict JSON text, one bootstrap draw a line, ending in a newline."""
+    content = law.model_dump(mode="json")
+    draws: list[list[float]] = []
+    if content["fit"] is not None:
+        draws, content["fit"]["draws"] = content["fit"]["draws"], _DRAWS
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    lines = ",\n".join(f"      {json.dumps(draw, allow_nan=False)}" for draw in draws)
+    return text.replace(f'"{_DRAWS}"', f"[\n{lines}\n    ]" if draws else "[]") + "\n"
+
+
+def law_from_json(text: str, name: str) -> Law:
+    """Read a law from JSON text; `name` is the file as the user gave it.
+
+    Raises:  InputError naming line or field for anything but a law this version can read.
+    """
+    try:
+        content = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        line = error.lineno if isinstance(error, json.JSONDecodeError) else None
+        what = error.msg if isinstance(error, json.JSONDecodeError) else plain(error)
+        problem = Problem(name, line, None, f"not a complete JSON document ({what}).")
+        raise InputError(
+            [problem], way_out="Write it again with `hptransfer fit SWEEP -o LAW.json`."
+        ) from None
+    return _law_from_content(content, name)
+
+
+def _refuse_constant(constant: str) -> NoReturn:
+    msg = f"{constant} is not strict JSON"
+    raise ValueError(msg)
+
+
+def _law_from_content(content: Any, name: str) -> Law:
+    if not isinstance(content, dict) or "schema_version" not in content:
+        problem = Problem(name, None, None, "JSON, but not a law: it has no schema_version.")
+        raise InputError([problem], way_out="A law comes from `hptransfer fit SWEEP -o LAW.json`.")
+    version = content["schema_version"]
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        message = f"got {version}, this hptransfer reads up to {SCHEMA_VERSION}."
+        raise InputError([Problem(name, None, "schema_version", message)], way_out="Upgrade hptransfer.")
+    try:
+        return Law.model_validate_json(json.dumps(content))
+    except ValidationError as error:
+        raise InputError(problems_of(error, name), way_out="Was the file edited by hand?") from None
+
+
+def problems_of(error: ValidationError, name: str) -> list[Problem]:
+    """Turn what pydantic found into problems that name the file, the field and the value."""
+    return [
+        Problem(
+            name,
+            None,
+            ".".join(str(part) for part in item["loc"]) or None,
+            f"{item['msg']} (got {plain(item.get('input'), limit=60)!r}).",
+        )
+        for item in error.errors(include_url=False)
+    ]

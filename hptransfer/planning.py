@@ -1,0 +1,335 @@
+"""A law and a target give a plan: every hyperparameter with its value, interval and origin."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from hptransfer.derivation import Origin, Settled, derive_origins, settle
+from hptransfer.errors import RefusalError, UsageError
+from hptransfer.law import Law, Note, ParamsKind
+from hptransfer.prediction import PLAIN, Inputs, Rounding, asks_for_flops, evaluate, is_mup, takes_batch
+from hptransfer.quantities import short_count, significant
+
+DEFAULT_SEQ_LEN = 2048
+SAME_SCALE = 1.02  # values within this factor are one scale, as in the cells of a sweep
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where to train: params (count), tokens, and what the user pins.
+
+    `batch_tokens` pins the batch (tokens); `width` and `depth` are needed by laws in C = M * tokens.
+    """
+
+    params: float
+    tokens: float
+    batch_tokens: float | None = None
+    seq_len: int | None = None
+    width: int | None = None
+    depth: int | None = None
+    params_kind: ParamsKind = "unspecified"
+    flops_approximated: bool = False  # params or tokens came from compute by C = 6 N D
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How far an input lies outside the range a law was fitted on."""
+
+    low: float
+    high: float
+    factor: float  # 1 inside the range, else how many times beyond its nearer end
+    decades: float  # log10 of the factor
+
+
+@dataclass(frozen=True)
+class Rounded:
+    """The values to run: batch in whole sequences, the LR that goes with it, steps to cover the tokens."""
+
+    peak_lr: float | None
+    batch_tokens: float | None
+    steps: int | None
+    warmup_tokens: float
+    warmup_steps: int | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Hyperparameters for one target. Optima first; `rounded` holds the values to run.
+
+    Intervals are 90 % prediction intervals for the optimum that a full grid at the target would show,
+    None where the law cannot say. Units: LR none, batch and warm-up in tokens, steps in optimizer steps.
+    """
+
+    target: Target
+    law: Law
+    peak_lr: float | None
+    peak_lr_interval: tuple[float, float] | None
+    batch_tokens: float | None
+    batch_tokens_interval: tuple[float, float] | None
+    rounded: Rounded
+    seq_len: int
+    weight_decay: float | None
+    weight_decay_timescale: float | None
+    final_lr_ratio: float | None
+    recipe: Mapping[str, Settled]  # schedule, optimizer, beta1, beta2, eps, grad_clip, warmup_fraction
+    rounding: Rounding
+    origins: Mapping[str, Origin]
+    reach: Mapping[str, Reach]
+    warnings: tuple[Note, ...]
+
+
+def plan(law: Law, target: Target, *, rounding: Rounding = "pow2") -> Plan:
+    """Plan one target.
+
+    Args:    law: fitted or published; target: see `Target`; rounding: of the batch, in sequences
+             ("pow2": nearest 2^k or 3*2^k by ratio).
+    Raises:  RefusalError where the law cannot honestly answer, UsageError where an input is missing.
+
+    >>> from hptransfer.published import published_law
+    >>> p = plan(published_law("step-law"), Target(params=1e9, tokens=1e11))
+    >>> round(p.peak_lr, 9), round(p.batch_tokens)
+    (0.001632499, 1107715)
+    """
+    _refuse_what_the_law_cannot_answer(law, target)
+    inputs = Inputs(
+        params=target.params,
+        tokens=target.tokens,
+        batch_tokens=target.batch_tokens,
+        seq_len=_seq_len(law, target),
+        flops=_flops(law, target),
+    )
+    return _assemble(law, target, rounding, evaluate(law, inputs, rounding, PLAIN))
+
+
+def plan_targets(law: Law, targets: Sequence[Target], *, rounding: Rounding = "pow2") -> list[Plan]:
+    """Plan many targets; the arithmetic is done on arrays, shape (n_targets,). Errors as in `plan`."""
+    import numpy as np
+
+    plans: dict[int, Plan] = {}
+    for pinned in (True, False):
+        group = [i for i, target in enumerate(targets) if (target.batch_tokens is not None) is pinned]
+        if not group:
+            continue
+        for i in group:
+            _refuse_what_the_law_cannot_answer(law, targets[i])
+        inputs = Inputs(
+            params=np.array([targets[i].params for i in group]),
+            tokens=np.array([targets[i].tokens for i in group]),
+            batch_tokens=np.array([targets[i].batch_tokens for i in group]) if pinned else None,
+            seq_len=np.array([_seq_len(law, targets[i]) for i in group]),
+            flops=np.array([_flops(law, targets[i]) for i in group]),
+        )
+        values = evaluate(law, inputs, rounding, np)
+        columns = {k: v if v is None else np.broadcast_to(v, len(group)).tolist() for k, v in values.items()}
+        for row, i in enumerate(group):
+            one = {k: v if v is None else v[row] for k, v in columns.items()}
+            plans[i] = _assemble(law, targets[i], rounding, one)
+    return [plans[i] for i in range(len(targets))]
+
+
+def target_scale(*, params: float | None, tokens: float | None, flops: float | None) -> tuple[float, float]:
+    """Params (count) and tokens of a target from two of the three, by C = 6 N D (FLOP).
+
+    Raises:  UsageError unless exactly two are given.
+
+    >>> target_scale(params=1e9, tokens=None, flops=1.2e20)
+    (1000000000.0, 20000000000.0)
+    """
+    if sum(value is not None for value in (params, tokens, flops)) != 2:
+        msg = "a target needs two of --params, --tokens and --flops, such as --params 7e9 --tokens 1e12."
+        raise UsageError(msg)
+    if flops is not None and params is not None:
+        tokens = flops / (6.0 * params)
+    elif flops is not None and tokens is not None:
+        params = flops / (6.0 * tokens)
+    assert params is not None  # noqa: S101 - two of three are given, so the third is known
+    assert tokens is not None  # noqa: S101
+    return params, tokens
+
+
+def _refuse_what_the_law_cannot_answer(law: Law, target: Target) -> None:
+    for name in ("params", "tokens", "batch_tokens"):
+        value = getattr(target, name)
+        if value is not None and not (math.isfinite(value) and value > 0):
+            msg = f"{name}: got {value}, need a positive finite number."
+            raise UsageError(msg)
+    if "unspecified" not in (law.params_kind, target.params_kind) and law.params_kind != target.params_kind:
+        msg = (
+            f"law {law.id} counts {law.params_kind} params, the target gives {target.params_kind} params. "
+            "Give --params as the law counts them, or fit a law on a sweep that counts them your way."
+        )
+        raise RefusalError(msg)
+    if takes_batch(law) and law.batch_tokens is None and target.batch_tokens is None:
+        msg = f"law {law.id} takes the batch as an input. Add --batch-tokens B (tokens per optimizer step)."
+        raise UsageError(msg)
+    _refuse_unseen_direction(law, "params", target.params)
+    _refuse_unseen_direction(law, "tokens", target.tokens)
+
+
+def _refuse_unseen_direction(law: Law, name: Literal["params", "tokens"], value: float) -> None:
+    """A law fitted at one value of an input cannot say how the optimum moves with it."""
+    if f"single-{name}" not in {note.code for note in law.warnings}:
+        return
+    low, high = law.fitted_on[name]
+    if not low / SAME_SCALE <= value <= high * SAME_SCALE:
+        msg = (
+            f"law {law.id} saw only one value of {name} ({short_count(low)}), so it cannot say how the "
+            f"optimum moves with {name}. Add runs at other {name}, or plan at that value."
+        )
+        raise RefusalError(msg)
+
+
+def _assemble(law: Law, target: Target, rounding: Rounding, values: Mapping[str, Any]) -> Plan:
+    """Turn evaluated numbers into a plan with origins, reach and warnings."""
+    recipe = settle(law)
+    run_batch = values["batch_tokens_run"]
+    warmup_tokens = float(recipe["warmup_fraction"].value) * target.tokens
+    rounded = Rounded(
+        peak_lr=_to_run(values["peak_lr_run"]),
+        batch_tokens=run_batch,
+        steps=None if values["steps"] is None else int(values["steps"]),
+        warmup_tokens=warmup_tokens,
+        warmup_steps=None if run_batch is None else max(1, math.ceil(warmup_tokens / run_batch - 1e-9)),
+    )
+    own_decay = law.setting.get("weight_decay")
+    reach = _reach(law, target, run_batch)
+    return Plan(
+        target=target,
+        law=law,
+        peak_lr=values["peak_lr"],
+        peak_lr_interval=_interval(values, "peak_lr"),
+        batch_tokens=values["batch_tokens"],
+        batch_tokens_interval=_interval(values, "batch_tokens"),
+        rounded=rounded,
+        seq_len=_seq_len(law, target),
+        weight_decay=_to_run(values["weight_decay_timescale"]) if own_decay is None else float(own_decay),
+        weight_decay_timescale=values["weight_decay_timescale"],
+        final_lr_ratio=_final_lr_ratio(law, recipe, rounded.peak_lr),
+        recipe=recipe,
+        rounding=rounding,
+        origins=derive_origins(law, _inputs_by_name(law, target, values), values, target.batch_tokens),
+        reach=reach,
+        warnings=tuple(_plan_warnings(law, target, values, reach)),
+    )
+
+
+def _inputs_by_name(law: Law, target: Target, values: Mapping[str, Any]) -> dict[str, float]:
+    """Inputs of the law at the target by their names, in counts, tokens and FLOP."""
+    inputs = {"params": target.params, "tokens": target.tokens}
+    inputs["tokens_per_param"] = target.tokens / target.params
+    if asks_for_flops(law):
+        inputs["flops"] = _flops(law, target)
+    if values["batch_tokens"] is not None:
+        inputs["batch_tokens"] = values["batch_tokens"]
+    return inputs
+
+
+def _to_run(value: float | None) -> float | None:
+    """A value for a config: four significant digits."""
+    return None if value is None else significant(value)
+
+
+def _interval(values: Mapping[str, Any], name: str) -> tuple[float, float] | None:
+    low, high = values[f"{name}_lo"], values[f"{name}_hi"]
+    return None if low is None or high is None else (low, high)
+
+
+def _final_lr_ratio(law: Law, recipe: Mapping[str, Settled], run_lr: float | None) -> float | None:
+    """Last LR over peak LR: a fixed last LR as in the law's runs, else their ratio, else the default."""
+    if "final_lr" in law.setting:
+        return None if run_lr is None else significant(float(law.setting["final_lr"]) / run_lr)
+    return float(recipe["final_lr_ratio"].value)
+
+
+def _reach(law: Law, target: Target, batch_tokens: float | None) -> dict[str, Reach]:
+    """How far each input of the law lies outside its fitted range."""
+    at: dict[str, float] = {"params": target.params, "tokens": target.tokens}
+    at["tokens_per_param"] = target.tokens / target.params
+    if asks_for_flops(law):
+        at["flops"] = _flops(law, target)
+    if batch_tokens is not None and (takes_batch(law) or target.batch_tokens is not None):
+        at["batch_tokens"] = batch_tokens
+    reach: dict[str, Reach] = {}
+    for name, (low, high) in law.fitted_on.items():
+        if name in at:
+            factor = max(low / at[name], at[name] / high, 1.0)
+            reach[name] = Reach(low, high, factor, math.log10(factor))
+    return reach
+
+
+def _plan_warnings(
+    law: Law, target: Target, values: Mapping[str, Any], reach: Mapping[str, Reach]
+) -> list[Note]:
+    """Coded warnings of one plan: the law's own, then what is missing, assumed or out of range."""
+    notes = [] if law.fit is None else list(law.warnings)
+    known = {note.code for note in notes}
+    found = [*_warnings_of_law(law, values), *_warnings_of_target(law, target)]
+    notes += [note for note in found if note.code not in known]
+    for name, r in reach.items():
+        if r.factor > 1.0:
+            text = (
+                f"{name} is {r.factor:.3g}x ({r.decades:.2g} decades) outside the fitted range "
+                f"{short_count(r.low)} to {short_count(r.high)} of law {law.id}."
+            )
+            notes.append(Note(code="outside-fitted-range", message=text))
+    return notes
+
+
+def _warnings_of_law(law: Law, values: Mapping[str, Any]) -> Iterator[Note]:
+    """What the law cannot say, or says with less certainty."""
+    if law.experimental:
+        text = f"law {law.id} rests on coefficients that are recalled or uncertain."
+        yield Note(code="experimental", message=text)
+    if law.peak_lr is None:
+        yield Note(code="no-lr-law", message=f"law {law.id} says nothing about the learning rate.")
+    elif law.peak_lr.uncertainty is None:
+        text = f"law {law.id} carries no prediction interval: fit a sweep of your own to get one."
+        yield Note(code="no-interval", message=text)
+    if values["batch_tokens"] is None:
+        text = f"law {law.id} says nothing about the batch: pin one with --batch-tokens."
+        yield Note(code="no-batch-law", message=text)
+    if is_mup(law):
+        text = "the LR is a µP base LR: per-tensor factors apply, and it is not meant for models in SP."
+        yield Note(code="mup-base-lr", message=text)
+    if "weight_decay" not in law.setting:
+        for item in law.recalled:
+            text = f"its runs are said to have used {item.name} {item.value:g} ({item.why}); not used here."
+            yield Note(code="recalled-setting", message=text)
+
+
+def _warnings_of_target(law: Law, target: Target) -> Iterator[Note]:
+    """What the target leaves open, or asks for that does not quite fit."""
+    if "unspecified" in (law.params_kind, target.params_kind):
+        counts = "" if law.params_kind == "unspecified" else f"; law {law.id} counts {law.params_kind} ones"
+        text = f"nobody said what params counts{counts}. Say it with --params-kind."
+        yield Note(code="params-kind-unspecified", message=text)
+    if target.flops_approximated:
+        text = f"C = 6 N D gave {short_count(target.params)} params and {short_count(target.tokens)} tokens."
+        yield Note(code="flops-approximated", message=text)
+    batch, seq_len = target.batch_tokens, _seq_len(law, target)
+    if batch is not None and not (batch / seq_len).is_integer():
+        text = f"batch {batch:.6g} tokens is not a whole number of {seq_len}-token sequences."
+        yield Note(code="batch-not-whole-sequences", message=text)
+
+
+def _seq_len(law: Law, target: Target) -> int:
+    return target.seq_len or law.seq_len or DEFAULT_SEQ_LEN
+
+
+def _flops(law: Law, target: Target) -> float:
+    """Training compute as the law counts it, FLOP; NaN where it does not ask."""
+    if not asks_for_flops(law):
+        return math.nan
+    if law.flops_formula != "MD":
+        return 6.0 * target.params * target.tokens
+    if target.width is None or target.depth is None:
+        msg = (
+            f"law {law.id} counts compute as M * tokens with M = 72 depth width^2 + 12 depth width seq_len, "
+            "and 6 * params * tokens would be up to 24 % off in batch. Add --width and --depth."
+        )
+        raise UsageError(msg)
+    per_token = 72 * target.depth * target.width**2 + 12 * target.depth * target.width * _seq_len(law, target)
+    return per_token * target.tokens
