@@ -1,0 +1,107 @@
+"""What a check is, what it sees, and what it reports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from hptransfer.config import FieldProblem, TrainConfig
+from hptransfer.document import Document
+from hptransfer.law import Law
+from hptransfer.planning import Plan
+from hptransfer.quantities import scientific
+
+Severity = Literal["error", "warning"]
+Needs = Literal["document", "config", "law", "plan"]
+Value: TypeAlias = float | str | None
+
+
+@dataclass(frozen=True)
+class Tolerances:
+    """How far a config may be from its plan and its law before it is a finding."""
+
+    edited: float = 0.01  # relative, from the recorded plan
+    lr_factor: float = 1.25
+    batch_factor: float = 1.5
+    weight_decay_factor: float = 2.0
+
+
+@dataclass(frozen=True)
+class Subject:
+    """All that checks look at, parsed: one config, its law, and what the law says today."""
+
+    document: Document
+    problems: tuple[FieldProblem, ...]
+    config: TrainConfig | None  # None where fields are missing or impossible
+    law: Law | None = None  # None where it could not be found or read
+    as_asked: Plan | None = None  # planned again; None where the law refuses
+    at_own_batch: Plan | None = None  # planned again with the config's batch pinned
+    refusal: str | None = None  # why the law refuses
+    tolerances: Tolerances = Tolerances()
+
+    def has(self, needs: Needs) -> bool:
+        """Whether a check with these needs applies."""
+        present = {"config": self.config, "law": self.law, "plan": self.at_own_batch}
+        return needs == "document" or (self.config is not None and present[needs] is not None)
+
+    @property
+    def settled(self) -> TrainConfig:
+        """The config, for checks that need one."""
+        assert self.config is not None  # noqa: S101 - `has` was asked first
+        return self.config
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """What one check saw. `explains` lists findings, as `slug` or `slug:field`, that follow from it."""
+
+    field: str
+    message: str
+    expected: Value = None
+    got: Value = None
+    explains: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Check:
+    """An entry of the table of checks: what is wrong, why it matters, how to fix it."""
+
+    id: str
+    slug: str
+    title: str
+    why: str
+    source: str
+    fix: str  # FIELD stands for the field's name
+    severity: Severity
+    needs: Needs
+    look: Callable[[Subject], Iterator[Deviation]]
+
+
+def shown(value: Value) -> str:
+    """Write a value for a message.
+
+    >>> shown(4194304.0), shown(0.00082693), shown(0.1), shown("cosine"), shown(None)
+    ('4194304', '8.27e-04', '0.1', 'cosine', 'nothing')
+    """
+    if value is None:
+        return "nothing"
+    if isinstance(value, str):
+        return value
+    if value == 0 or 0.01 <= abs(value) < 1000:
+        return f"{value:.4g}"
+    return str(int(value)) if 1 <= abs(value) < 1e10 and float(value).is_integer() else scientific(value, 3)
+
+
+def times(got: float, expected: float) -> str:
+    """Write a ratio as a factor.
+
+    >>> times(1.7e-3, 8.3e-4), times(1, 1000)
+    ('2.05x', '0.001x')
+    """
+    return f"{got / expected:.3g}x"
+
+
+def beyond(got: float, expected: float, factor: float) -> bool:
+    """Whether two positive numbers differ by more than a factor, either way (with room for rounding)."""
+    return max(got / expected, expected / got) > factor * (1 + 1e-9)

@@ -1,0 +1,115 @@
+"""Checks of the law behind a config: still the same, applicable, trustworthy here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hptransfer.checks.base import Check, Deviation, Subject
+from hptransfer.errors import plain
+from hptransfer.law import Law
+
+_SHORT = len("sha256:") + 8
+
+
+def _law(subject: Subject) -> Law:
+    assert subject.law is not None  # noqa: S101 - these checks need a law
+    return subject.law
+
+
+def _stale_law(subject: Subject) -> Iterator[Deviation]:
+    recorded, present = subject.settled.law.digest, _law(subject).digest()
+    if recorded != present:
+        text = (
+            f"the law in use is not the one this was planned with: its digest is {present[:_SHORT]}..., "
+            f"recorded is {plain(recorded[:_SHORT])}..."
+        )
+        yield Deviation("law.digest", text, present, plain(recorded))
+
+
+def _params_kinds_differ(subject: Subject) -> bool:
+    kinds = {_law(subject).params_kind, subject.settled.target.params_kind}
+    return len(kinds - {"unspecified"}) == 2
+
+
+def _params_kind(subject: Subject) -> Iterator[Deviation]:
+    if _params_kinds_differ(subject):
+        got, expected = subject.settled.target.params_kind, _law(subject).params_kind
+        text = f"target.params counts {got} params, the law counts {expected} ones."
+        yield Deviation("target.params_kind", text, expected, got)
+
+
+def _law_refuses(subject: Subject) -> Iterator[Deviation]:
+    if subject.refusal is not None and not _params_kinds_differ(subject):
+        yield Deviation("law", f"the law cannot answer for this config: {subject.refusal}")
+
+
+def _experimental(subject: Subject) -> Iterator[Deviation]:
+    if _law(subject).experimental:
+        yield Deviation("law", "the law rests on coefficients that are recalled or uncertain.")
+
+
+def _outside_fitted_range(subject: Subject) -> Iterator[Deviation]:
+    plan = subject.as_asked
+    for note in () if plan is None else plan.warnings:
+        if note.code == "outside-fitted-range":
+            yield Deviation("target", plain(note.message, limit=400))
+
+
+CHECKS = (
+    Check(
+        id="HPT401",
+        slug="stale-law",
+        title="The law has changed since the plan",
+        why="Values planned with an older fit look right and are not what the law says now.",
+        source="SHA-256 of the law's numbers and setting, recorded in the config",
+        fix="Plan again, check with the law that was used (--law), or say why under "
+        "`override: {stale-law: reason}`.",
+        severity="error",
+        needs="law",
+        look=_stale_law,
+    ),
+    Check(
+        id="HPT402",
+        slug="params-kind",
+        title="Params counted in another way than the law counts them",
+        why="Embeddings counted or not move the LR of small models with large vocabularies by up to a third.",
+        source="Step Law counts non-embedding params, arXiv:2503.04715",
+        fix="Plan again with params counted the law's way.",
+        severity="error",
+        needs="law",
+        look=_params_kind,
+    ),
+    Check(
+        id="HPT403",
+        slug="law-refuses",
+        title="The law cannot answer for this config",
+        why="A law fitted at one scale in some direction says nothing about others.",
+        source="hptransfer's own refusals when planning",
+        fix="Fit a sweep that covers what is asked, or use another law.",
+        severity="error",
+        needs="law",
+        look=_law_refuses,
+    ),
+    Check(
+        id="HPT404",
+        slug="experimental-law",
+        title="A law with recalled or uncertain coefficients",
+        why="Its numbers were not verified in a primary source.",
+        source="the law's own certainty entries",
+        fix="Prefer a verified law, or fit a sweep of your own.",
+        severity="warning",
+        needs="law",
+        look=_experimental,
+    ),
+    Check(
+        id="HPT405",
+        slug="outside-fitted-range",
+        title="The target lies outside what the law has seen",
+        why="Extrapolated optima grow uncertain with the distance.",
+        source="the law's fitted_on ranges",
+        fix="Add runs nearer to the target, or accept the wider interval.",
+        severity="warning",
+        needs="law",
+        look=_outside_fitted_range,
+    ),
+)

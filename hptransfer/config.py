@@ -1,0 +1,400 @@
+"""The native config: a plan as YAML that people edit, trainers are fed from, and `check` holds to its law.
+
+The top level holds the values to run, `optimum` what the law calls best, `planned` the values to run as
+they were planned, so that an edit shows even when the law is gone. Units as everywhere: batch and
+warm-up in tokens, steps in optimizer steps, LR and weight decay as AdamW in PyTorch takes them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from hptransfer import __version__
+from hptransfer.derivation import Settled
+from hptransfer.errors import InputError, Problem, RefusalError, did_you_mean, plain
+from hptransfer.law import Law, Note, ParamsKind, Record
+from hptransfer.prediction import Rounding
+from hptransfer.quantities import scientific
+
+if TYPE_CHECKING:
+    from hptransfer.document import Document
+    from hptransfer.planning import Plan
+
+CONFIG_VERSION: Final = 1
+"""The newest config this version reads and the one it writes: the value of `hptransfer_config`."""
+
+MARK = "hptransfer_config"
+FIRST_LINE = "# A plan by hptransfer. After an edit run `hptransfer check`; explain edits under `override`."
+WAY_OUT = "A config comes from `hptransfer plan --params N --tokens D -o CONFIG.yaml`."
+
+# Bounds far beyond any run, so that no product or ratio of two values can overflow.
+Positive = Annotated[float, Field(ge=1e-30, le=1e30)]
+NonNegative = Annotated[float, Field(ge=0, le=1e30)]
+Beta = Annotated[float, Field(ge=0, lt=1)]
+Count = Annotated[int, Field(gt=0, le=10**18, strict=False)]  # 1.0e+05 steps are as good as 100000
+Span = tuple[Positive, Positive]
+Name = Annotated[str, Field(min_length=1)]
+
+
+class ConfigRecord(Record):
+    """A part of a config: as `Record`, and text is never taken for a number."""
+
+    model_config = ConfigDict(strict=True)
+
+
+class RunValues(ConfigRecord):
+    """The values to run. None where the law says nothing."""
+
+    peak_lr: Positive | None
+    final_lr_ratio: NonNegative | None  # last LR over peak LR
+    batch_tokens: Positive | None  # tokens per optimizer step
+    seq_len: Count  # tokens per sequence
+    steps: Count | None
+    warmup_tokens: NonNegative
+    warmup_steps: Annotated[int, Field(ge=0, le=10**18, strict=False)] | None
+    schedule: Name
+    optimizer: Name
+    weight_decay: NonNegative | None
+    beta1: Beta
+    beta2: Beta
+    eps: Positive
+    grad_clip: NonNegative  # 0: none
+
+
+class ConfigTarget(ConfigRecord):
+    """What is trained: params (count, and which ones) on how many tokens."""
+
+    params: Positive
+    params_kind: ParamsKind
+    tokens: Positive
+
+
+class Optimum(ConfigRecord):
+    """What the law calls best, before rounding, with 90 % prediction intervals or None."""
+
+    peak_lr: Positive | None
+    peak_lr_interval: Span | None
+    batch_tokens: Positive | None
+    batch_tokens_interval: Span | None
+
+
+class LawReference(ConfigRecord):
+    """Which law: the id of a published one or a path relative to the config, and its digest."""
+
+    id: Name | None = None
+    path: Name | None = None
+    digest: Name
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> LawReference:
+        if (self.id is None) == (self.path is None):
+            msg = "need either id (a published law) or path (a law file, relative to this config)"
+            raise ValueError(msg)
+        return self
+
+
+class Asked(ConfigRecord):
+    """What the plan was asked for beside the target: all that planning it again needs."""
+
+    rounding: Rounding
+    batch_tokens: Positive | None  # pinned
+    seq_len: Count | None
+    width: Count | None
+    depth: Count | None
+
+
+class Outside(ConfigRecord):
+    """How far an input lies outside the range its law was fitted on: by `factor`, 1 inside."""
+
+    fitted_on: Span
+    factor: Positive
+
+
+class TrainConfig(RunValues):
+    """A whole config. See the module docstring."""
+
+    hptransfer_config: Literal[1]
+    hptransfer_version: str
+    target: ConfigTarget
+    optimum: Optimum
+    law: LawReference
+    plan: Asked
+    planned: RunValues
+    origin: dict[str, str]  # value -> "formula | source"
+    reach: dict[str, Outside]
+    warnings: tuple[Note, ...]
+    override: dict[str, Name] = Field(default_factory=dict)  # field, or slug of a check -> why it may deviate
+
+
+RUN_FIELDS = tuple(RunValues.model_fields)
+
+
+@dataclass(frozen=True)
+class FieldProblem:
+    """A field that is unknown, missing, or holds a value that cannot be."""
+
+    kind: Literal["unknown", "missing", "bad-value"]
+    field: str  # dotted path
+    line: int | None
+    message: str
+
+
+class Checked(NamedTuple):
+    """A config as far as its fields allow, and what is wrong with them."""
+
+    config: TrainConfig | None
+    problems: tuple[FieldProblem, ...]
+
+
+def config_from_plan(plan: Plan, law_reference: LawReference) -> TrainConfig:
+    """Make the config of a plan; `law_reference` says where a check will find the law.
+
+    Raises:  RefusalError when the law gives values that nobody could run (a broken setting, a zero LR).
+    """
+    try:
+        return _config(plan, law_reference, run_values(plan))
+    except ValidationError as error:
+        item = error.errors(include_url=False)[0]
+        field, got = ".".join(map(str, item["loc"])), plain(item.get("input"), limit=60)
+        msg = f"law {plain(plan.law.id)} gives {field} = {got}, which cannot be run: {item['msg']}."
+        raise RefusalError(msg) from None
+
+
+def _config(plan: Plan, law_reference: LawReference, values: RunValues) -> TrainConfig:
+    return TrainConfig(
+        **values.model_dump(),
+        hptransfer_config=CONFIG_VERSION,
+        hptransfer_version=__version__,
+        target=ConfigTarget(
+            params=plan.target.params, params_kind=plan.target.params_kind, tokens=plan.target.tokens
+        ),
+        optimum=Optimum(
+            peak_lr=plan.peak_lr,
+            peak_lr_interval=plan.peak_lr_interval,
+            batch_tokens=plan.batch_tokens,
+            batch_tokens_interval=plan.batch_tokens_interval,
+        ),
+        law=law_reference,
+        plan=Asked(
+            rounding=plan.rounding,
+            batch_tokens=plan.target.batch_tokens,
+            seq_len=plan.target.seq_len,
+            width=plan.target.width,
+            depth=plan.target.depth,
+        ),
+        planned=values,
+        origin=_origins(plan),
+        reach={name: Outside(fitted_on=(r.low, r.high), factor=r.factor) for name, r in plan.reach.items()},
+        warnings=tuple(
+            Note(code=plain(note.code), message=plain(note.message, limit=1000)) for note in plan.warnings
+        ),
+    )
+
+
+def run_values(plan: Plan) -> RunValues:
+    """Return the values of a plan that are run."""
+    recipe = plan.recipe
+    return RunValues(
+        peak_lr=plan.rounded.peak_lr,
+        final_lr_ratio=plan.final_lr_ratio,
+        batch_tokens=plan.rounded.batch_tokens,
+        seq_len=plan.seq_len,
+        steps=plan.rounded.steps,
+        warmup_tokens=plan.rounded.warmup_tokens,
+        warmup_steps=plan.rounded.warmup_steps,
+        schedule=plain(recipe["schedule"].value),
+        optimizer=plain(recipe["optimizer"].value),
+        weight_decay=plan.weight_decay,
+        beta1=_number(recipe, "beta1", plan.law),
+        beta2=_number(recipe, "beta2", plan.law),
+        eps=_number(recipe, "eps", plan.law),
+        grad_clip=_number(recipe, "grad_clip", plan.law),
+    )
+
+
+def _number(recipe: Mapping[str, Settled], name: str, law: Law) -> float:
+    try:
+        return float(recipe[name].value)
+    except ValueError:
+        got = plain(recipe[name].value, limit=60)
+        msg = f"law {plain(law.id)}, setting {name}: got {got!r}, need a number."
+        raise RefusalError(msg) from None
+
+
+def _origins(plan: Plan) -> dict[str, str]:
+    """Origins by the config's own names: the bare name is the value to run."""
+    names = {"rounded.peak_lr": "peak_lr", "warmup_fraction": "warmup_tokens"}
+    names["batch_tokens"] = "optimum.batch_tokens" if plan.target.batch_tokens is None else "batch_tokens"
+    if "rounded.peak_lr" in plan.origins:
+        names["peak_lr"] = "optimum.peak_lr"
+    return {
+        names.get(name, name): plain(f"{origin.formula} | {origin.source}", limit=1000)
+        for name, origin in plan.origins.items()
+    }
+
+
+def config_to_yaml(config: TrainConfig) -> str:
+    """Write a config so that every YAML reader, 1.1 or 1.2, takes its numbers as the same numbers."""
+    content = config.model_dump(mode="json")
+    content["law"] = {key: value for key, value in content["law"].items() if value is not None}
+    if not content["override"]:
+        del content["override"]
+    first = (MARK, "hptransfer_version", "target")
+    ordered = {**{name: content[name] for name in first}, **content}
+    return "\n".join([FIRST_LINE, *_mapping_lines(ordered, "")]) + "\n"
+
+
+def _mapping_lines(content: Mapping[str, Any], indent: str) -> Iterator[str]:
+    for key, value in content.items():
+        name = f"{indent}{_text(key)}:"
+        if isinstance(value, dict) and value:
+            yield name
+            yield from _mapping_lines(value, indent + "  ")
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            yield name
+            yield from (f"{indent}  - {_flow(item)}" for item in value)
+        else:
+            yield f"{name} {_flow(value)}"
+
+
+def _flow(value: Any) -> str:
+    """Write a value on one line."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_text(k)}: {_flow(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(_flow(item) for item in value) + "]"
+    if isinstance(value, str):
+        return _text(value)
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    return number_text(value)
+
+
+_BARE = re.compile(r"[a-z][a-z0-9_.-]*")
+# Words that mean something in YAML 1.1, which has more of them than 1.2.
+_YAML_WORDS = frozenset(["y", "n", "yes", "no", "on", "off", "true", "false", "null"])
+_ESCAPED = {'"': '\\"', "\\": "\\\\"}
+
+
+def _text(text: str) -> str:
+    """Write text bare where no YAML reader could take it for something else, else quoted."""
+    if _BARE.fullmatch(text) and text not in _YAML_WORDS:
+        return text
+    quoted = (_ESCAPED.get(c) or (c if c.isprintable() else f"\\U{ord(c):08x}") for c in text)
+    return f'"{"".join(quoted)}"'
+
+
+def number_text(value: float) -> str:
+    """Write a number without loss, in a form that YAML 1.1 and 1.2 both read as a number.
+
+    >>> number_text(3e-4), number_text(0.95), number_text(4194304.0), number_text(1e12), number_text(2048)
+    ('3.0e-04', '0.95', '4194304', '1.0e+12', '2048')
+    """
+    if isinstance(value, int):
+        return str(value)
+    if value == 0 or 0.01 <= abs(value) < 1000:
+        return repr(value)
+    shortest = next(text for digits in range(2, 18) if float(text := scientific(value, digits)) == value)
+    whole = str(int(value)) if value.is_integer() else shortest
+    return whole if len(whole) <= len(shortest) else shortest
+
+
+def config_from_yaml(text: str, name: str) -> TrainConfig:
+    """Read a config from YAML text; `name` is the file as the user gave it.
+
+    Raises:  InputError with line, field and the nearest known name for anything but a config.
+    """
+    from hptransfer.document import read_document  # ruamel.yaml: only reading needs it
+
+    config, problems = config_from_document(read_document(text, name), name)
+    if config is None or problems:
+        raise InputError([Problem(name, p.line, p.field, p.message) for p in problems], way_out=WAY_OUT)
+    return config
+
+
+def config_from_document(document: Document, name: str) -> Checked:
+    """Take a config from a document; unknown fields are named and left out, other problems leave no config.
+
+    Raises:  InputError when it is no config, or one of a newer version.
+    """
+    content = document.content
+    version = content.get(MARK)
+    if MARK not in content:
+        raise InputError([Problem(name, None, None, f"not a config: it has no {MARK}.")], way_out=WAY_OUT)
+    if isinstance(version, int) and version > CONFIG_VERSION:
+        message = f"got {version}, this hptransfer reads up to {CONFIG_VERSION}."
+        problem = Problem(name, document.lines[MARK], MARK, message)
+        raise InputError([problem], way_out="Upgrade hptransfer.")
+    config, problems = _validated(document, content)
+    if config is None and all(problem.kind == "unknown" for problem in problems):
+        pruned = _without(content, [problem.field for problem in problems])
+        config, _ = _validated(document, pruned)
+    return Checked(config, problems)
+
+
+def _validated(document: Document, content: Mapping[str, Any]) -> Checked:
+    try:
+        return Checked(TrainConfig.model_validate_json(json.dumps(content)), ())
+    except ValidationError as error:
+        return Checked(None, tuple(_field_problems(error, document)))
+
+
+def _without(content: Mapping[str, Any], fields: list[str]) -> dict[str, Any]:
+    """Copy nested mappings without the fields at these dotted paths."""
+
+    def copied(mapping: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+        return {
+            key: copied(value, f"{prefix}{key}.") if isinstance(value, dict) else value
+            for key, value in mapping.items()
+            if f"{prefix}{key}" not in fields
+        }
+
+    return copied(content, "")
+
+
+def _field_problems(error: ValidationError, document: Document) -> Iterator[FieldProblem]:
+    """Say what pydantic found in words, and a misspelled name once: not as unknown *and* missing."""
+    found = error.errors(include_url=False)
+    missing = {item["loc"] for item in found if item["type"] == "missing"}
+    for item in found:
+        loc = item["loc"]
+        if item["type"] != "extra_forbidden":
+            continue
+        hint = did_you_mean(str(loc[-1]), _fields_at(loc[:-1]))
+        missing -= {(*loc[:-1], name) for name in _fields_at(loc[:-1]) if repr(name) in hint}
+        yield _field_problem("unknown", loc, f"unknown field.{hint}", document)
+    for item in found:
+        loc, got = item["loc"], plain(item.get("input"), limit=60)
+        if loc in missing:
+            yield _field_problem("missing", loc, "needed, and missing.", document)
+        elif item["type"] not in ("missing", "extra_forbidden"):
+            yield _field_problem("bad-value", loc, f"{item['msg']} (got {got!r}).", document)
+
+
+def _field_problem(
+    kind: Literal["unknown", "missing", "bad-value"],
+    loc: tuple[int | str, ...],
+    message: str,
+    document: Document,
+) -> FieldProblem:
+    """Name a field by its dotted path, with its own line or that of what holds it."""
+    paths = [".".join(map(str, loc[:length])) for length in range(len(loc), 0, -1)]
+    line = next((document.lines[path] for path in paths if path in document.lines), None)
+    return FieldProblem(kind, plain(paths[0] if paths else "(all)"), line, message)
+
+
+def _fields_at(loc: tuple[int | str, ...]) -> tuple[str, ...]:
+    """Names of the fields that a record inside a config has."""
+    model: Any = TrainConfig
+    for part in loc:
+        known = model.model_fields.get(part)
+        model = None if known is None else known.annotation
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            return ()
+    return tuple(model.model_fields)

@@ -1,0 +1,184 @@
+"""Where a project begins, and which law its plans and checks use."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hptransfer.errors import FileError, InputError, Problem, UsageError, did_you_mean, plain
+from hptransfer.files import STANDARD_STREAM, read_text
+from hptransfer.law import Law, Note, law_from_json
+from hptransfer.published import law_ids, published_law
+
+if TYPE_CHECKING:
+    from hptransfer.config import LawReference
+
+SETTINGS_FILE = "hptransfer.toml"
+DEFAULT_LAW = "step-law"
+LOCAL_LAW = "law.json"
+MAX_LAW_BYTES = 64 * 2**20
+_KNOWN_SETTINGS = ("law",)
+
+
+@dataclass(frozen=True)
+class ResolvedLaw:
+    """A law, why it is this one (`origin`, to show), and the file it came from (None: published)."""
+
+    law: Law
+    origin: str
+    path: Path | None = None
+    warnings: tuple[Note, ...] = ()
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Files that were read: never to be written to."""
+        return () if self.path is None else (str(self.path),)
+
+    def reference_from(self, config_path: str, *, cwd: Path | None = None) -> LawReference:
+        """Refer to this law from a config at `config_path` ("-": in the working directory).
+
+        Raises:  UsageError for a law read from stdin, which no check could find again.
+        """
+        from hptransfer.config import LawReference
+
+        digest = self.law.digest()
+        if self.path is None:
+            return LawReference(id=self.law.id, digest=digest)
+        if str(self.path) == STANDARD_STREAM:
+            msg = "a config must name its law, and one from stdin has no name. Save the law to a file first."
+            raise UsageError(msg)
+        here = (cwd or Path.cwd()).resolve()
+        folder = here if config_path == STANDARD_STREAM else (here / config_path).resolve().parent
+        relative = os.path.relpath((here / self.path).resolve(), folder)
+        return LawReference(path=Path(relative).as_posix(), digest=digest)
+
+
+def project_root(file: Path, *, cwd: Path | None = None) -> Path:
+    """Return the folder that a file's project begins in.
+
+    The nearest folder above it that holds `hptransfer.toml` or `.git`; else the working directory if the
+    file is inside it; else the file's own folder.
+    """
+    folder = file.resolve().parent
+    for candidate in (folder, *folder.parents):
+        if (candidate / SETTINGS_FILE).is_file() or (candidate / ".git").exists():
+            return candidate
+    here = (cwd or Path.cwd()).resolve()
+    return here if folder.is_relative_to(here) else folder
+
+
+def law_setting(root: Path) -> str | None:
+    """Read the key `law` of the project's `hptransfer.toml`; None without file or key.
+
+    Raises:  InputError for bad TOML, unknown keys or a value that is no text; FileError if unreadable.
+    """
+    file = root / SETTINGS_FILE
+    if not file.is_file():
+        return None
+    try:
+        settings = tomllib.loads(read_text(str(file), max_bytes=2**20))
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise InputError([Problem(SETTINGS_FILE, None, None, f"not valid TOML ({plain(error)}).")]) from None
+    problems = [
+        Problem(SETTINGS_FILE, None, key, f"unknown key.{did_you_mean(key, _KNOWN_SETTINGS)}")
+        for key in settings
+        if key not in _KNOWN_SETTINGS
+    ]
+    law = settings.get("law")
+    if law is not None and not (isinstance(law, str) and law):
+        problems.append(
+            Problem(SETTINGS_FILE, None, "law", 'need text: law = "law.json" or law = "step-law".')
+        )
+    if problems:
+        raise InputError(problems)
+    return law
+
+
+def resolve_law(spec: str | None, *, cwd: Path | None = None) -> ResolvedLaw:
+    """Find the law to plan with: `spec` (file or id), else ./law.json, else hptransfer.toml, else Step Law.
+
+    Raises:  UsageError for an unknown id, FileError or InputError for a file that is no usable law.
+    """
+    here = cwd or Path.cwd()
+    if spec is not None:
+        return _named_law(spec, here, "--law")
+    if (here / LOCAL_LAW).is_file():
+        return _law_file(LOCAL_LAW, here, f"./{LOCAL_LAW}")
+    named = project_law(project_root(here / LOCAL_LAW, cwd=here))
+    if named is not None:
+        return named
+    why = f"no --law, no ./{LOCAL_LAW} and no {SETTINGS_FILE}: the published {DEFAULT_LAW} is used."
+    note = Note(code="default-law", message=why)
+    return ResolvedLaw(published_law(DEFAULT_LAW), f"{DEFAULT_LAW} (warning: {why})", warnings=(note,))
+
+
+def project_law(root: Path) -> ResolvedLaw | None:
+    """Find the law that a project's hptransfer.toml names; None where it names none.
+
+    Raises:  as `law_setting`, `referred_law` and `published_law`.
+    """
+    setting = law_setting(root)
+    if setting is None:
+        return None
+    origin = f"{plain(setting)} ({SETTINGS_FILE})"
+    if not _means_file(setting) and (setting in law_ids() or not (root / setting).exists()):
+        return ResolvedLaw(published_law(setting), origin)
+    return ResolvedLaw(referred_law(setting, root, root), origin, path=root / setting)
+
+
+def referred_law(name: str, folder: Path, root: Path) -> Law:
+    """Read a law file that a project's own file in `folder` names.
+
+    Such a file may come from a stranger. So it must not choose what is read outside the project, and
+    nothing of what it points at is ever shown.
+
+    Raises:  UsageError when the path leads out of the project, FileError when there is no usable law.
+    """
+    real = (folder / name).resolve()
+    if Path(name).is_absolute() or not real.is_relative_to(root.resolve()):
+        msg = f"law {plain(name)}: the path leaves the project. Name the law with --law instead."
+        raise UsageError(msg)
+    if not real.is_file():  # a pipe would keep us waiting
+        raise FileError(f"law {plain(name)}", "there is no such file. Name the law with --law.")
+    try:
+        return read_law(real, name)
+    except InputError:  # its text may quote the file
+        raise FileError(
+            f"law {plain(name)}", "is no law that this hptransfer can read. To see why, name it with --law."
+        ) from None
+
+
+def _means_file(spec: str) -> bool:
+    separators = {"/", os.sep, os.altsep or os.sep}
+    return spec.endswith(".json") or any(separator in spec for separator in separators)
+
+
+def _named_law(spec: str, folder: Path, asked_by: str) -> ResolvedLaw:
+    """Load a law by id or file: an id wins over a file, but a separator or `.json` always means a file."""
+    if _means_file(spec) or spec == STANDARD_STREAM:
+        return _law_file(spec, folder, asked_by)
+    if spec not in law_ids() and (folder / spec).is_file():
+        return _law_file(spec, folder, asked_by)
+    return ResolvedLaw(published_law(spec), f"{spec} ({asked_by})")
+
+
+def _law_file(name: str, folder: Path, asked_by: str) -> ResolvedLaw:
+    path = Path(name) if name == STANDARD_STREAM else folder / name
+    return ResolvedLaw(read_law(path, name), f"{plain(name)} ({asked_by})", path=path)
+
+
+def read_law(path: Path, name: str) -> Law:
+    """Read a law file; `name` is what the user called it.
+
+    Raises:  FileError when it cannot be read, InputError when it is no law this version can read.
+    """
+    if path.is_dir():
+        raise FileError(name, "is a folder. Give the law file in it.")
+    try:
+        text = read_text(str(path), max_bytes=MAX_LAW_BYTES)
+    except FileError as error:
+        raise FileError(name, str(error).removeprefix(f"{plain(error.path)}: ")) from None
+    return law_from_json(text, name)
