@@ -1,0 +1,89 @@
+"""The program: its commands, and the one place where errors become messages and exit codes.
+
+Exit codes: 0 clean, 1 findings (`check` only), 2 bad usage, unusable input, a refusal or an internal
+error, 130 on Ctrl-C. A closed pipe ends the program quietly.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Annotated, NoReturn
+
+import typer
+
+from hptransfer import __version__
+from hptransfer.cli import check, fit, plan, simulate
+from hptransfer.errors import HptransferError, plain
+
+EXIT_ERROR = 2
+EXIT_INTERRUPTED = 130
+DEBUG = "--debug"
+
+app = typer.Typer(
+    name="hptransfer",
+    help="Turn small training sweeps into the hyperparameters of a large run, and say how far to trust them.",
+    epilog="Example: hptransfer plan --params 7e9 --tokens 1e12",
+    no_args_is_help=True,
+    rich_markup_mode=None,  # plain help: half the start-up time, and the same in a pipe
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("fit", epilog=fit.EXAMPLE)(fit.command)
+app.command("plan", epilog=plan.EXAMPLE)(plan.command)
+app.command("check", epilog=check.EXAMPLE)(check.command)
+app.command("simulate", epilog=simulate.EXAMPLE)(simulate.command)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"hptransfer {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option(DEBUG, help="On an internal error show the traceback (works after any command).")
+    ] = False,
+) -> None:
+    """Options that stand before a command."""
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run the program on `argv` (default: the process's own arguments) and exit."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = DEBUG in arguments
+    if argv is None and hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `hptransfer ... | head` ends without a word
+    sys.exit(_run([argument for argument in arguments if argument != DEBUG], debug=debug))
+
+
+def _run(arguments: list[str], *, debug: bool) -> int:
+    try:
+        code = app(arguments, prog_name="hptransfer", standalone_mode=False)
+        sys.stdout.flush()
+    except HptransferError as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except Exception as error:
+        if hasattr(error, "show") and hasattr(error, "exit_code"):  # usage errors of typer's own click
+            error.show(sys.stderr)
+            return EXIT_ERROR
+        if isinstance(error, typer.Abort):
+            return EXIT_INTERRUPTED
+        if debug:
+            raise
+        what = f"{type(error).__name__}: {plain(error)}" if str(error) else type(error).__name__
+        return _fail(f"internal error, please report it ({what}). Run again with {DEBUG} for the traceback.")
+    return code if isinstance(code, int) else 0
+
+
+def _fail(message: str) -> int:
+    print(f"hptransfer: error: {message}", file=sys.stderr)
+    return EXIT_ERROR

@@ -1,0 +1,282 @@
+"""Words and tables for people, JSON for programs. Knows records, computes nothing.
+
+rich is imported where a table is drawn: JSON must not wait for it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, TextIO
+
+from hptransfer.errors import plain
+from hptransfer.quantities import scientific, short_count
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from hptransfer.checking import Report
+    from hptransfer.cli.talk import Talk
+    from hptransfer.law import Law, Note, PowerLaw
+    from hptransfer.planning import Plan
+
+PIPE_WIDTH = 200
+
+
+def console(stream: TextIO | None = None) -> Console:
+    """A console on a stream: colours and the terminal's width there, plain and wide in a pipe."""
+    from rich.console import Console
+
+    stream = sys.stdout if stream is None else stream
+    width = None if stream.isatty() else PIPE_WIDTH
+    return Console(file=stream, width=width, highlight=False, soft_wrap=False)
+
+
+def table(
+    title: str, columns: Iterable[str], rows: Iterable[Iterable[str]], stream: TextIO | None = None
+) -> None:
+    """Print a table; cells are text, never markup. Columns whose name ends in `#` are right-aligned."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table(title=Text(title, style="bold"), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        numeric = column.endswith("#")
+        grid.add_column(Text(column.rstrip("#")), justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        grid.add_row(*(Text(cell) for cell in row))
+    console(stream).print(grid)
+
+
+def print_json(content: Any) -> None:
+    """Print strict JSON, indented."""
+    print(json.dumps(content, indent=2, allow_nan=False))
+
+
+def print_json_lines(contents: Iterable[Any]) -> None:
+    """Print strict JSON, one object a line."""
+    for content in contents:
+        print(json.dumps(content, allow_nan=False))
+
+
+def distinct(notes: Iterable[Note]) -> list[Note]:
+    """Notes without repetitions, in order."""
+    return list(dict.fromkeys(notes))
+
+
+def law_content(law: Law) -> dict[str, Any]:
+    """A law as JSON content without its bootstrap draws."""
+    return law.model_dump(mode="json", exclude={"fit": {"draws"}})
+
+
+def plan_content(plan: Plan) -> dict[str, Any]:
+    """A plan as JSON content: optima at the top, the values to run under `rounded`."""
+    return {
+        "params": plan.target.params,
+        "tokens": plan.target.tokens,
+        "peak_lr": plan.peak_lr,
+        "peak_lr_interval": plan.peak_lr_interval,
+        "batch_tokens": plan.batch_tokens,
+        "batch_tokens_interval": plan.batch_tokens_interval,
+        "weight_decay": plan.weight_decay,
+        "weight_decay_timescale": plan.weight_decay_timescale,
+        "steps": plan.rounded.steps,
+        "final_lr_ratio": plan.final_lr_ratio,
+        **{name: settled.value for name, settled in plan.recipe.items() if name != "final_lr_ratio"},
+        "seq_len": plan.seq_len,
+        "rounded": dataclasses.asdict(plan.rounded),
+        "law": plan.law.id,
+        "law_digest": plan.law.digest(),
+        "origin": {name: dataclasses.asdict(origin) for name, origin in plan.origins.items()},
+        "reach": {name: dataclasses.asdict(reach) for name, reach in plan.reach.items()},
+        "warnings": [{"code": note.code, "message": note.message} for note in plan.warnings],
+    }
+
+
+def show_plan(plan: Plan, *, explain: bool) -> None:
+    """Print one plan as a table; with `explain` also the derivation of every value."""
+    target = plan.target
+    title = f"Plan for {short_count(target.params)} params, {short_count(target.tokens)} tokens"
+    table(
+        f"{title} (law {plain(plan.law.id)})",
+        ("", "run#", "optimum#", "90 % interval", "from"),
+        _plan_rows(plan),
+    )
+    outside = [f"{name} {r.factor:.3g}x" for name, r in plan.reach.items() if r.factor > 1]
+    inside = "inside the law's fitted range" if plan.reach else "the law states no fitted range"
+    print(f"Extrapolates: {', '.join(outside) + ' beyond the fitted range' if outside else 'no, ' + inside}.")
+    if explain:
+        rows = ((name, origin.formula, origin.source) for name, origin in plan.origins.items())
+        table("How each value came about", ("value", "formula", "source"), rows)
+
+
+def _plan_rows(plan: Plan) -> Iterable[tuple[str, ...]]:
+    run = plan.rounded
+    origin = {name: o.source for name, o in plan.origins.items()}
+    yield (
+        "peak_lr",
+        number(run.peak_lr),
+        number(plan.peak_lr),
+        interval(plan.peak_lr_interval),
+        origin.get("peak_lr", ""),
+    )
+    yield (
+        "batch_tokens",
+        count(run.batch_tokens),
+        count(plan.batch_tokens),
+        interval(plan.batch_tokens_interval, count),
+        origin.get("batch_tokens", ""),
+    )
+    yield ("steps", count(run.steps), "", "", origin.get("steps", ""))
+    warmup = f"{count(run.warmup_steps)} steps ({short_count(run.warmup_tokens)} tokens)"
+    yield ("warmup", warmup, "", "", origin.get("warmup_fraction", ""))
+    yield ("weight_decay", _ratio(plan.weight_decay), "", "", origin.get("weight_decay", ""))
+    yield ("final_lr_ratio", _ratio(plan.final_lr_ratio), "", "", origin.get("final_lr_ratio", ""))
+    for name, settled in plan.recipe.items():
+        if name not in ("warmup_fraction", "final_lr_ratio"):
+            yield (name, plain(settled.value), "", "", settled.origin.source)
+
+
+def show_plans(plans: Iterable[Plan]) -> None:
+    """Print many plans, a row each, in their order."""
+    rows = (
+        (
+            short_count(p.target.params),
+            short_count(p.target.tokens),
+            number(p.peak_lr),
+            interval(p.peak_lr_interval),
+            count(p.batch_tokens),
+            interval(p.batch_tokens_interval, count),
+            count(p.rounded.steps),
+            _ratio(p.weight_decay),
+        )
+        for p in plans
+    )
+    columns = ("params#", "tokens#", "peak_lr#", "90 %", "batch_tokens#", "90 %", "steps#", "weight_decay#")
+    table("Plans", columns, rows)
+
+
+def show_law(law: Law, *, stream: TextIO) -> None:
+    """Print a fitted law: its formulas with intervals, the cells behind it, what was set aside and why."""
+    laws = {"peak_lr": law.peak_lr, "batch_tokens": law.batch_tokens}
+    rows = [
+        row for name, power in laws.items() if power is not None for row in _coefficient_rows(name, power)
+    ]
+    table(f"Law {plain(law.id)}: {plain(law.title)}", ("", "term", "value#", "90 % interval"), rows, stream)
+    if law.fit is None:
+        return
+    cells = (
+        (
+            short_count(c.params),
+            short_count(c.tokens),
+            str(c.runs),
+            str(c.diverged),
+            f"{c.best_loss:.4f}",
+            scientific(c.best_lr, 3),
+            count(c.best_batch_tokens),
+            ", ".join(c.edges) or "-",
+        )
+        for c in law.fit.cells
+    )
+    columns = ("params#", "tokens#", "runs#", "diverged#", "best loss#", "at lr#", "at batch#", "on the edge")
+    table("Cells", columns, cells, stream)
+    if law.fit.set_aside:
+        aside = ((item.reason, str(item.runs), plain(item.example)) for item in law.fit.set_aside)
+        table("Set aside", ("why", "runs#", "for example"), aside, stream)
+
+
+def _coefficient_rows(name: str, power: PowerLaw) -> Iterable[tuple[str, ...]]:
+    stds: list[float | None] = [None] * (1 + len(power.exponents))
+    quantile = 0.0
+    if power.uncertainty is not None:
+        stds = [math.sqrt(row[i]) for i, row in enumerate(power.uncertainty.covariance)]
+        quantile = power.uncertainty.quantile
+    yield (
+        name,
+        "coefficient",
+        scientific(math.exp(power.log_coefficient)),
+        _spread(power, 0, exponential=True),
+    )
+    for i, (term, exponent) in enumerate(power.exponents.items(), start=1):
+        std = stds[i]
+        text = "-" if std is None else f"{exponent - quantile * std:.3f} to {exponent + quantile * std:.3f}"
+        yield ("", f"{term} exponent", f"{exponent:.4f}", text)
+
+
+def _spread(power: PowerLaw, i: int, *, exponential: bool) -> str:
+    spread = power.uncertainty
+    if spread is None or not exponential:
+        return "-"
+    half = spread.quantile * math.sqrt(spread.covariance[i][i])
+    if half > 600:
+        return "not determined"
+    return f"{math.exp(power.log_coefficient - half):.3g} to {math.exp(power.log_coefficient + half):.3g}"
+
+
+def number(value: float | None) -> str:
+    """A learning rate, or a dash."""
+    return "-" if value is None else scientific(value, 4)
+
+
+def count(value: float | None) -> str:
+    """A count with digits grouped, or a dash."""
+    return "-" if value is None else f"{round(value):,}"
+
+
+def interval(bounds: tuple[float, float] | None, write: Any = number) -> str:
+    """Low to high, or a dash."""
+    return "-" if bounds is None else f"{write(bounds[0])} to {write(bounds[1])}"
+
+
+def _ratio(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
+
+
+def show_report(report: Report, talk: Talk) -> None:
+    """Print findings a line each, unreadable files and a summary."""
+    for finding in report.findings:
+        place = plain(finding.file) + ("" if finding.line is None else f":{finding.line}")
+        print(f"{place}: {finding.severity} {finding.id} {finding.slug}: {plain(finding.message, limit=600)}")
+        print(f"    fix: {plain(finding.fix, limit=600)}")
+    for item in report.overridden:
+        found = item.finding
+        print(f"{plain(found.file)}: overridden {found.id} {found.slug} ({plain(item.reason)})")
+    for trouble in report.unreadable:
+        print(f"{plain(trouble.file)}: unreadable: {plain(trouble.message, limit=600)}")
+    errors = sum(finding.severity == "error" for finding in report.findings)
+    parts = [
+        _counted(len(report.checked), "config") + " checked",
+        _counted(errors, "error"),
+        _counted(len(report.findings) - errors, "warning"),
+    ]
+    if report.unreadable:
+        parts.append(f"{len(report.unreadable)} unreadable")
+    if report.skipped:
+        parts.append(f"{_counted(report.skipped, 'other YAML file')} skipped")
+    print(", ".join(parts) + ".")
+    if not report.checked and not report.unreadable:
+        talk.say("no config was found. A config comes from `hptransfer plan ... -o CONFIG.yaml`.")
+    elif report.findings:
+        talk.then(f"hptransfer check --explain {report.findings[0].id}")
+
+
+def _counted(number_of: int, what: str) -> str:
+    return f"{number_of} {what}{'' if number_of == 1 else 's'}"
+
+
+def show_checks(name: str) -> None:
+    """Print one check in full, or the table of all of them."""
+    from hptransfer.checks import CHECKS, explanation, find_check
+
+    if name == "all":
+        table(
+            "Checks",
+            ("id", "name", "severity", "what"),
+            ((c.id, c.slug, c.severity, c.title) for c in CHECKS),
+        )
+    else:
+        print(explanation(find_check(name)).strip())
