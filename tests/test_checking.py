@@ -135,7 +135,7 @@ def test_a_batch_off_the_law_is_found_and_the_lr_is_judged_at_that_batch() -> No
     report = edit(batch_tokens=p.rounded.batch_tokens * 2)
     assert {"edited", "off-law-lr", "off-law-batch", "steps-tokens"} <= set(slugs(report))
     off = next(f for f in report.findings if f.slug == "off-law-lr")
-    assert off.expected == pytest.approx(p.rounded.peak_lr * 2**0.5)  # square-root rule
+    assert off.expected == pytest.approx(p.rounded.peak_lr * 2**0.5, rel=1e-3)  # square-root rule
 
 
 @pytest.mark.parametrize(
