@@ -69,6 +69,35 @@ class PowerLaw(Record):
         return self
 
 
+class Bowl(Record):
+    """Excess log loss around the optimum; u = log(lr / best lr), v = log(batch / best batch), natural logs.
+
+    exp(log_amplitude . (logs - centre)) * sum of terms * u^i v^j over `powers`, trusted inside the box.
+    """
+
+    powers: tuple[tuple[Annotated[int, Field(ge=0, le=6)], Annotated[int, Field(ge=0, le=6)]], ...]
+    terms: tuple[FiniteFloat, ...]  # log loss
+    log_amplitude: dict[Literal["params", "tokens"], FiniteFloat] = {}
+    centre: dict[Literal["params", "tokens"], FiniteFloat] = {}  # natural logs
+    trusted_u: tuple[FiniteFloat, FiniteFloat]  # where the sweep had runs
+    trusted_v: tuple[FiniteFloat, FiniteFloat]
+
+    @model_validator(mode="after")
+    def _is_a_bowl(self) -> Bowl:
+        terms = dict(zip(self.powers, self.terms, strict=False))
+        uu, uv, vv = (terms.get(power, 0.0) for power in ((2, 0), (1, 1), (0, 2)))
+        spans = (self.trusted_u, self.trusted_v)
+        convex = uu > 0 and vv > 0 and 4 * uu * vv > uv**2
+        whole = len(self.powers) == len(self.terms) == len(terms) and all(sum(p) >= 2 for p in self.powers)
+        if not (convex and whole and all(low < 0 < high for low, high in spans)):
+            msg = "needs a term for u^2, u v and v^2 with a minimum at the optimum, inside the trusted box"
+            raise ValueError(msg)
+        if set(self.log_amplitude) != set(self.centre):
+            msg = "log_amplitude and centre must name the same inputs"
+            raise ValueError(msg)
+        return self
+
+
 class Note(Record):
     """A coded warning: the code is stable, the message says what, where and what to do."""
 
@@ -143,6 +172,7 @@ class Law(Record):
     peak_lr_cap: Positive | None = None
     batch_tokens: PowerLaw | None
     lr_batch_exponent: FiniteFloat | None = None  # d log LR* / d log batch at fixed params and tokens
+    bowl: Bowl | None = None  # what being off the optimum costs
     tau_ema: PowerLaw | None = None  # AdamW timescale, fraction of the run
     params_kind: ParamsKind = "unspecified"
     seq_len: Annotated[int, Field(gt=0)] | None = None  # tokens per sequence in the runs behind the law
@@ -175,6 +205,7 @@ _DECISIVE = (
     "peak_lr_cap",
     "batch_tokens",
     "lr_batch_exponent",
+    "bowl",
     "tau_ema",
     "params_kind",
     "seq_len",

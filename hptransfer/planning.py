@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from hptransfer.arithmetic import PLAIN
 from hptransfer.derivation import Origin, Settled, derive_origins, settle
 from hptransfer.errors import RefusalError, UsageError
 from hptransfer.law import Law, Note, ParamsKind
-from hptransfer.prediction import PLAIN, Inputs, Rounding, asks_for_flops, evaluate, is_mup, takes_batch
+from hptransfer.prediction import (
+    Inputs,
+    Rounding,
+    asks_for_flops,
+    evaluate,
+    is_mup,
+    plateau_names,
+    takes_batch,
+)
 from hptransfer.quantities import short_count, significant
 
 DEFAULT_SEQ_LEN = 2048
@@ -79,6 +88,10 @@ class Plan:
     origins: Mapping[str, Origin]
     reach: Mapping[str, Reach]
     warnings: tuple[Note, ...]
+    excess: float | None = None  # predicted excess loss of the batch to run with its best LR, fraction
+    plateaus: Mapping[str, tuple[float, float]] = field(
+        default_factory=dict
+    )  # see `prediction.plateau_names`
 
 
 def plan(law: Law, target: Target, *, rounding: Rounding = "pow2") -> Plan:
@@ -213,6 +226,8 @@ def _assemble(law: Law, target: Target, rounding: Rounding, values: Mapping[str,
         origins=derive_origins(law, _inputs_by_name(law, target, values), values, target.batch_tokens),
         reach=reach,
         warnings=tuple(_plan_warnings(law, target, values, reach)),
+        excess=values["excess"],
+        plateaus=_plateaus(values),
     )
 
 
@@ -225,6 +240,16 @@ def _inputs_by_name(law: Law, target: Target, values: Mapping[str, Any]) -> dict
     if values["batch_tokens"] is not None:
         inputs["batch_tokens"] = values["batch_tokens"]
     return inputs
+
+
+def _plateaus(values: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
+    """Plateaus by name, as `peak_lr_within_0.0025`; none where the law has no bowl."""
+    names = [name.removesuffix("_lo") for name in plateau_names() if name.endswith("_lo")]
+    return {
+        name: (values[f"{name}_lo"], values[f"{name}_hi"])
+        for name in names
+        if values[f"{name}_lo"] is not None
+    }
 
 
 def _to_run(value: float | None) -> float | None:

@@ -1,7 +1,7 @@
 """The arithmetic of a plan: a law evaluated at targets, in natural logs.
 
 One implementation serves a single target and many. It uses only operators and the few functions of an
-arithmetic `xp`: plain floats (`PLAIN`, which imports nothing) or numpy arrays of shape (n_targets,).
+arithmetic `xp`: plain floats (which imports nothing) or numpy arrays of shape (n_targets,).
 """
 
 from __future__ import annotations
@@ -9,27 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import SimpleNamespace
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
-from hptransfer.law import Law, PowerLaw
+from hptransfer.arithmetic import PLAIN, Numbers
+from hptransfer.bowl import amplitude, excess, plateau, valley
+from hptransfer.law import Bowl, Law, PowerLaw
 from hptransfer.published import published_law
 
-Numbers: TypeAlias = Any  # a float, or a float array of shape (n_targets,)
 Rounding = Literal["pow2", "sequences", "none"]
 
 SQRT_RULE = 0.5  # LR ~ batch^0.5 for adaptive optimizers, arXiv:2205.10287
-
-PLAIN = SimpleNamespace(
-    exp=math.exp,
-    log=math.log,
-    floor=math.floor,
-    ceil=math.ceil,
-    rint=round,
-    where=lambda condition, yes, no: yes if condition else no,
-    maximum=max,
-    minimum=min,
-)
+PLATEAUS = (0.001, 0.0025)  # excess loss, as a fraction, that a plateau allows
 
 
 @dataclass(frozen=True)
@@ -53,7 +43,8 @@ def evaluate(law: Law, inputs: Inputs, rounding: Rounding, xp: Any) -> dict[str,
     }
     values: dict[str, Numbers | None] = dict.fromkeys(
         ("peak_lr", "peak_lr_lo", "peak_lr_hi", "peak_lr_run", "batch_tokens", "batch_tokens_lo",
-         "batch_tokens_hi", "batch_tokens_own", "batch_tokens_run", "steps", "weight_decay_timescale")
+         "batch_tokens_hi", "batch_tokens_own", "batch_tokens_run", "steps", "weight_decay_timescale",
+         "excess", *plateau_names())
     )  # fmt: skip
     if law.batch_tokens is not None:
         log_batch = _predict(law.batch_tokens, logs)
@@ -81,22 +72,84 @@ def _evaluate_lr(
     batch, own, run = values["batch_tokens"], values["batch_tokens_own"], values["batch_tokens_run"]
     if batch is not None:
         logs = logs | {"batch_tokens": xp.log(batch)}
-    log_lr = _predict(power, logs)
+    best = _predict(power, logs)  # at the law's own batch, or at the given one where that is an input
     half = _half_width(power, logs, law, xp)
-    slope = batch_slope(law)
-    if "batch_tokens" not in power.exponents and own is not None:
-        log_lr = log_lr + slope * (xp.log(batch) - xp.log(own))  # zero unless the batch is pinned
+    start = batch if takes_batch(law) or own is None else own
+
+    def log_lr_at(to_batch: Numbers | None) -> Numbers:
+        """Conditional optimum: along the valley of the bowl, else by the slope."""
+        if to_batch is None:
+            return best
+        v = xp.log(to_batch) - xp.log(start)
+        return best + (valley(law.bowl, v, xp) if law.bowl is not None else batch_slope(law) * v)
+
+    log_lr = log_lr_at(batch)
 
     def capped(log_value: Numbers) -> Numbers:
         value = xp.exp(log_value)
         return value if law.peak_lr_cap is None else xp.minimum(value, law.peak_lr_cap)
 
-    return {
+    found = {
         "peak_lr": capped(log_lr),
         "peak_lr_lo": None if half is None else capped(log_lr - half),
         "peak_lr_hi": None if half is None else capped(log_lr + half),
-        "peak_lr_run": capped(log_lr if run is None else log_lr + slope * (xp.log(run) - xp.log(batch))),
+        "peak_lr_run": capped(log_lr_at(run)),
     }
+    if law.bowl is not None and run is not None:
+        found |= _evaluate_cost(law.bowl, logs, best=(best, xp.log(own)), log_batch=xp.log(run), xp=xp)
+    return found
+
+
+def plateau_names() -> list[str]:
+    """Names of the ends of all plateaus, as `peak_lr_within_0.0025_lo`."""
+    return [
+        f"{what}_within_{t}_{end}"
+        for what in ("peak_lr", "batch_tokens")
+        for t in PLATEAUS
+        for end in ("lo", "hi")
+    ]
+
+
+def _evaluate_cost(
+    bowl: Bowl,
+    logs: Mapping[str, Numbers],
+    *,
+    best: tuple[Numbers, Numbers],
+    log_batch: Numbers,
+    xp: Any,
+) -> dict[str, Numbers]:
+    """Excess loss (fraction) of the batch to run with its best LR, and the plateaus.
+
+    An LR is within a plateau when it costs at most so much more than the best LR at the batch to run; a batch
+    when with its own best LR it costs at most so much more than the optimum. Plateaus end where runs ended.
+
+    Args:    best: log peak LR and log batch (tokens) of the optimum; log_batch: the batch to run.
+    """
+    best_log_lr, best_log_batch = best
+    scale = amplitude(bowl, logs, xp)
+    v = log_batch - best_log_batch
+    bottom = valley(bowl, v, xp)
+    lowest = scale * excess(bowl, bottom, v, xp)
+    found = {"excess": xp.exp(lowest) - 1.0}
+    for threshold in PLATEAUS:
+        for end, pick, name in ((0, xp.minimum, "lo"), (1, xp.maximum, "hi")):
+            u_end = plateau(
+                lambda u: scale * excess(bowl, u, v, xp) - lowest,
+                bottom,
+                pick(bottom, bowl.trusted_u[end]),
+                math.log1p(threshold),
+                xp,
+            )
+            v_end = plateau(
+                lambda w: scale * excess(bowl, valley(bowl, w, xp), w, xp),
+                0.0 * v,
+                0.0 * v + bowl.trusted_v[end],
+                math.log1p(threshold),
+                xp,
+            )
+            found[f"peak_lr_within_{threshold}_{name}"] = xp.exp(best_log_lr + u_end)
+            found[f"batch_tokens_within_{threshold}_{name}"] = xp.exp(best_log_batch + v_end)
+    return found
 
 
 def batch_slope(law: Law) -> float:

@@ -85,6 +85,8 @@ def plan_content(plan: Plan) -> dict[str, Any]:
         "weight_decay": plan.weight_decay,
         "weight_decay_timescale": plan.weight_decay_timescale,
         "steps": plan.rounded.steps,
+        "excess": plan.excess,
+        "plateaus": plan.plateaus,
         "final_lr_ratio": plan.final_lr_ratio,
         **{name: settled.value for name, settled in plan.recipe.items() if name != "final_lr_ratio"},
         "seq_len": plan.seq_len,

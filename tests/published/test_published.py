@@ -6,9 +6,9 @@ import math
 
 import pytest
 
+from hptransfer.arithmetic import Numbers
 from hptransfer.errors import UsageError
 from hptransfer.law import Law
-from hptransfer.prediction import Numbers
 from hptransfer.published import entries, law_ids, published_law
 
 GOLDEN = [
