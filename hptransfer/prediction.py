@@ -152,6 +152,21 @@ def _evaluate_cost(
     return found
 
 
+def predicted_excess(
+    law: Law, *, params: float, tokens: float, peak_lr: float, batch_tokens: float
+) -> float | None:
+    """Loss that a run at this LR and batch (tokens) is predicted to lose against the optimum, as a fraction.
+
+    A lower bound where LR or batch lie beyond the runs behind the law; None where the law has no bowl.
+    """
+    if law.bowl is None or law.peak_lr is None or law.batch_tokens is None:
+        return None
+    logs = {"params": math.log(params), "tokens": math.log(tokens)}
+    u = math.log(peak_lr) - _predict(law.peak_lr, logs)
+    v = math.log(batch_tokens) - _predict(law.batch_tokens, logs)
+    return math.expm1(amplitude(law.bowl, logs, PLAIN) * excess(law.bowl, u, v, PLAIN))
+
+
 def batch_slope(law: Law) -> float:
     """d log LR* / d log batch at fixed params and tokens: the law's own, else the square-root rule."""
     if law.peak_lr is not None and "batch_tokens" in law.peak_lr.exponents:

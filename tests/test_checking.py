@@ -15,7 +15,7 @@ from hptransfer.checking import Finding, Report, check, report_to_dict
 from hptransfer.checks.base import Tolerances
 from hptransfer.config import config_from_plan, config_to_yaml
 from hptransfer.errors import InputError, UsageError
-from hptransfer.law import Law, law_to_json
+from hptransfer.law import Bowl, Law, law_to_json
 from hptransfer.planning import Target, plan
 from hptransfer.project import resolve_law
 from tests.test_config import fitted_law
@@ -433,3 +433,28 @@ def test_a_config_can_come_from_stdin(monkeypatch: pytest.MonkeyPatch) -> None:
     stdin = io.TextIOWrapper(io.BytesIO(text.encode()))
     monkeypatch.setattr("sys.stdin", stdin)
     assert check("-").exit_code == 0
+
+
+STEEP = Bowl(
+    powers=((2, 0), (1, 1), (0, 2)), terms=(0.1, 0.0, 0.05), trusted_u=(-2.0, 2.0), trusted_v=(-2.0, 2.0)
+)
+
+
+def test_a_pair_that_costs_loss_is_found_though_each_value_is_near() -> None:
+    """LR x1.2 on a bowl of 0.1 u^2: 0.1 * log(1.2)^2 = 0.33 % of the loss; x1.1 costs 0.09 %."""
+    save(fitted_law(params_kind="non-embedding", bowl=STEEP))
+    lr = plan(resolve_law("law.json").law, TARGET).rounded.peak_lr
+    assert lr is not None
+    off = edit(peak_lr=1.2 * lr, override="{peak_lr: a test}")
+    assert slugs(off) == ["off-law-loss"]
+    assert "0.33%" in off.findings[0].message
+    assert slugs(edit(peak_lr=1.1 * lr, override="{peak_lr: a test}")) == []
+
+
+def test_the_cost_of_a_pinned_batch_is_the_plans_own() -> None:
+    """What the plan gave up for its pinned batch is no finding."""
+    save(fitted_law(params_kind="non-embedding", bowl=STEEP))
+    free = plan(resolve_law("law.json").law, TARGET)
+    assert free.rounded.batch_tokens is not None
+    write(target=replace(TARGET, batch_tokens=2 * free.rounded.batch_tokens))
+    assert slugs(check("configs")) == []

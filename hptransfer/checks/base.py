@@ -25,6 +25,7 @@ class Tolerances:
     lr_factor: float = 1.25
     batch_factor: float = 1.5
     weight_decay_factor: float = 2.0
+    excess: float = 0.0025  # predicted excess loss over the plan's own, fraction
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,4 @@
-"""Checks of the values to run: against the plan as recorded, and against the law as it is.
-
-A later criterion, predicted excess loss over 0.25 %, joins here as one more entry that reads `as_asked`.
-"""
+"""Checks of the values to run: against the plan as recorded, and against the law as it is."""
 
 from __future__ import annotations
 
@@ -11,6 +8,7 @@ from hptransfer.checks.base import Check, Deviation, Subject, Value, beyond, sho
 from hptransfer.config import RUN_FIELDS
 from hptransfer.errors import plain
 from hptransfer.planning import Plan
+from hptransfer.prediction import predicted_excess
 
 
 def _edited(subject: Subject) -> Iterator[Deviation]:
@@ -38,6 +36,27 @@ def _off_law_lr(subject: Subject) -> Iterator[Deviation]:
     if expected and config.peak_lr and beyond(config.peak_lr, expected, factor):
         batch = "" if config.batch_tokens is None else f" at batch {shown(config.batch_tokens)}"
         yield _off("peak_lr", config.peak_lr, expected, factor, where=batch)
+
+
+def _costly(subject: Subject) -> Iterator[Deviation]:
+    """The loss that LR and batch are predicted to lose, beyond what the plan gives up for its batch."""
+    config, law, plan = subject.settled, subject.law, subject.as_asked
+    if law is None or plan is None or config.peak_lr is None or config.batch_tokens is None:
+        return
+    cost = predicted_excess(
+        law,
+        params=config.target.params,
+        tokens=config.target.tokens,
+        peak_lr=config.peak_lr,
+        batch_tokens=config.batch_tokens,
+    )
+    limit = subject.tolerances.excess
+    if cost is not None and cost - (plan.excess or 0.0) > limit:
+        text = (
+            f"peak_lr {shown(config.peak_lr)} with batch {shown(config.batch_tokens)} is predicted to lose "
+            f"{cost:.2%} of the loss, the plan {plan.excess or 0.0:.2%} (allowed {limit:.2%} more)."
+        )
+        yield Deviation("peak_lr", text, plan.rounded.peak_lr, config.peak_lr)
 
 
 def _off_law(
@@ -108,5 +127,16 @@ CHECKS = (
         severity="warning",
         needs="plan",
         look=_off_law("weight_decay", lambda s: s.at_own_batch, lambda plan: plan.weight_decay),
+    ),
+    Check(
+        id="HPT105",
+        slug="off-law-loss",
+        title="LR and batch together cost loss",
+        why="LR and batch can each be near the law's while the pair lies off its valley, or far along it.",
+        source="the bowl of the fitted law; the limit is hptransfer's own",
+        fix="Plan again at this batch (`hptransfer plan --batch-tokens`).",
+        severity="error",
+        needs="plan",
+        look=_costly,
     ),
 )

@@ -30,6 +30,10 @@ def command(
     weight_decay_factor: Annotated[
         float, typer.Option("--weight-decay-factor", help="Allowed factor from the law's weight decay.")
     ] = 2.0,
+    excess: Annotated[
+        float,
+        typer.Option("--excess", help="Allowed predicted excess loss over the plan's own, as a fraction."),
+    ] = 0.0025,
     explain: Annotated[
         str | None,
         typer.Option("--explain", metavar="ID", help="Describe one check and exit; `all` lists them."),
@@ -62,6 +66,7 @@ def command(
             lr_factor=lr_factor,
             batch_factor=batch_factor,
             weight_decay_factor=weight_decay_factor,
+            excess=excess,
         ),
     )
     if json:
