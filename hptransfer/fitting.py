@@ -24,6 +24,7 @@ ESTIMATORS: Mapping[str, Estimator] = {
     "near-optimal": near_optimal.fit_sweep,
 }
 
+DEFAULT_ESTIMATOR = "near-optimal"
 PRIORS = ("weak", "none")
 BATCH_INPUTS = ("params", "tokens")
 MAX_RESAMPLES = 100_000
@@ -32,7 +33,7 @@ MAX_RESAMPLES = 100_000
 def fit(
     sweep: Sweep,
     *,
-    estimator: str = "near-optimal",
+    estimator: str = DEFAULT_ESTIMATOR,
     prior: str = "weak",
     seed: int = 0,
     resamples: int = 1000,

@@ -7,7 +7,7 @@ params and tokens within a tolerance; inside a cell only the learning rate and t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias, TypeVar
 
 import numpy as np
@@ -155,6 +155,25 @@ def sweep_from_arrays(
         warnings=tuple(warnings),
         sources=tuple(sources),
     )
+
+
+def take_cells(sweep: Sweep, cells: BoolArray) -> Sweep:
+    """Take the runs of some cells, with their cells renumbered; everything else is kept.
+
+    Args:    cells: mask, shape (n_cells,).
+    """
+    runs = cells[sweep.cell]
+    number = np.cumsum(cells) - 1
+    return replace(
+        sweep,
+        **{name: _frozen(getattr(sweep, name)[runs]) for name in _ONE_A_RUN},
+        cell=_frozen(number[sweep.cell[runs]].astype(np.int64)),
+        cell_params=_frozen(sweep.cell_params[cells]),
+        cell_tokens=_frozen(sweep.cell_tokens[cells]),
+    )
+
+
+_ONE_A_RUN = ("params", "tokens", "lr", "batch_tokens", "loss", "diverged", "line")
 
 
 def group_cells(params: FloatArray, tokens: FloatArray, *, tolerance: float) -> Cells:

@@ -14,7 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from hptransfer import __version__
-from hptransfer.cli import check, fit, plan, simulate
+from hptransfer.cli import backtest, check, fit, plan, simulate
 from hptransfer.errors import HptransferError, plain
 
 EXIT_ERROR = 2
@@ -33,6 +33,7 @@ app = typer.Typer(
 app.command("fit", epilog=fit.EXAMPLE)(fit.command)
 app.command("plan", epilog=plan.EXAMPLE)(plan.command)
 app.command("check", epilog=check.EXAMPLE)(check.command)
+app.command("backtest", epilog=backtest.EXAMPLE)(backtest.command)
 app.command("simulate", epilog=simulate.EXAMPLE)(simulate.command)
 
 

@@ -18,6 +18,7 @@ from hptransfer.quantities import scientific, short_count
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from hptransfer.backtesting import Backtest
     from hptransfer.checking import Report
     from hptransfer.cli.talk import Talk
     from hptransfer.law import Law, Note, PowerLaw
@@ -282,3 +283,33 @@ def show_checks(name: str) -> None:
         )
     else:
         print(explanation(find_check(name)).strip())
+
+
+def show_backtest(result: Backtest) -> None:
+    """Print one row a split and method, and the verdict."""
+    rows = []
+    for split in result.splits:
+        for i, method in enumerate(split.methods):
+            held = [
+                c for cell in method.cells for c in (cell.lr_covered, cell.batch_covered) if c is not None
+            ]
+            rows.append(
+                (
+                    f"{split.name} ({split.training_cells} cells left)" if i == 0 else "",
+                    plain(method.method),
+                    str(len(method.cells)),
+                    _percent(method.mean_excess),
+                    _percent(method.worst_excess),
+                    str(sum(cell.clamped for cell in method.cells)),
+                    f"{sum(held)} of {len(held)}" if held else "-",
+                )
+            )
+            if method.refused is not None:
+                rows.append(("", plain(method.refused, limit=120), "", "", "", "", ""))
+    columns = ("held out", "plans by", "cells#", "mean excess#", "worst#", "off grid#", "90 % held#")
+    table("Excess loss at held-out scales", columns, rows)
+    print(result.verdict)
+
+
+def _percent(fraction: float | None) -> str:
+    return "-" if fraction is None else f"{fraction:.3%}"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hptransfer.cli import check, fit, plan, simulate
+from hptransfer.cli import backtest, check, fit, plan, simulate
 from tests.cli.conftest import Run
 
 
@@ -126,7 +126,7 @@ def test_ctrl_c_exits_130(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("simulate").code == 130
 
 
-@pytest.mark.parametrize("module", [fit, plan, check, simulate])
+@pytest.mark.parametrize("module", [fit, plan, check, backtest, simulate])
 def test_the_example_of_every_help_runs(run: Run, module: object) -> None:
     """Each --help ends with an example; it works as printed, after `hptransfer simulate -o sweep.csv`."""
     run("simulate", "-o", "sweep.csv")
@@ -137,7 +137,7 @@ def test_the_example_of_every_help_runs(run: Run, module: object) -> None:
         assert run(*arguments).code == 0, command
 
 
-@pytest.mark.parametrize("command", [(), ("fit",), ("plan",), ("check",), ("simulate",)])
+@pytest.mark.parametrize("command", [(), ("fit",), ("plan",), ("check",), ("backtest",), ("simulate",)])
 def test_help_ends_with_its_example(run: Run, command: tuple[str, ...]) -> None:
     outcome = run(*command, "--help")
     assert outcome.code == 0

@@ -1,0 +1,255 @@
+"""A law's track record: hold out the largest scales of a sweep, fit on the rest, and price the plans there.
+
+The price of a plan is read from the held-out cell's own grid of runs, so nothing is assumed about the form
+that was fitted. Step Law's recipe, published laws and "keep the proxy's best" are priced on the same cells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from hptransfer.errors import HptransferError, RefusalError
+from hptransfer.fitting import fit
+from hptransfer.law import Law
+from hptransfer.numerics.grid_loss import excess_at, smoothed_optimum
+from hptransfer.planning import Plan, Target, plan_targets
+from hptransfer.published import published_law
+from hptransfer.quantities import short_count
+from hptransfer.sweep import BoolArray, FloatArray, Sweep, take_cells
+
+RECIPE = "near-optimal"
+RECIPE_NAME = "Step Law's recipe"
+KEPT_NAME = "keep the proxy's best"
+PUBLISHED = ("step-law",)
+HELD_OUT_SHARE = 1 / 3  # of the cells, counted from the top
+MIN_TRAINING_CELLS = 3
+MIN_RUNS_TO_PRICE = 4  # a cell with fewer finished runs prices nothing
+
+Point: TypeAlias = tuple[float, float | None]  # peak LR, batch in tokens
+
+
+@dataclass(frozen=True)
+class Split:
+    """One way of holding out the largest scales; masks of cells, shape (n_cells,)."""
+
+    name: str  # as `params from 537M`
+    held_out: BoolArray
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """One held-out cell under one method. `covered` is None where no interval or no own optimum exists."""
+
+    params: float
+    tokens: float
+    excess: float  # fraction of the loss
+    clamped: bool  # the plan lay outside the cell's grid: the price is that of the grid's edge
+    lr_covered: bool | None
+    batch_covered: bool | None
+
+
+@dataclass(frozen=True)
+class MethodResult:
+    """One method on one split: a result a cell, or the reason why there is no plan."""
+
+    method: str
+    cells: tuple[CellResult, ...]
+    refused: str | None = None
+
+    @property
+    def mean_excess(self) -> float | None:
+        """Mean excess loss over the cells, as a fraction."""
+        return float(np.mean([cell.excess for cell in self.cells])) if self.cells else None
+
+    @property
+    def worst_excess(self) -> float | None:
+        """Largest excess loss, as a fraction."""
+        return max((cell.excess for cell in self.cells), default=None)
+
+
+@dataclass(frozen=True)
+class SplitResult:
+    """All methods on one split."""
+
+    name: str
+    training_cells: int
+    methods: tuple[MethodResult, ...]
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """Results by split; the first method is the one that was asked for."""
+
+    splits: tuple[SplitResult, ...]
+    verdict: str
+
+
+def backtest(
+    sweep: Sweep,
+    *,
+    estimator: str,
+    prior: str = "weak",
+    seed: int = 0,
+    resamples: int = 1000,
+    published: Sequence[str] = PUBLISHED,
+) -> Backtest:
+    """Hold out the largest scales by params, tokens, compute and tokens per param, one after the other.
+
+    Args:    estimator, prior, seed, resamples: as `fit`; published: ids of laws to price beside it.
+    Raises:  RefusalError when no split leaves enough cells to fit on.
+    """
+    splits = list(largest_scales(sweep))
+    if not splits:
+        msg = (
+            f"nothing to hold out: {sweep.n_cells} cells. A backtest needs a cell to predict and at least "
+            f"{MIN_TRAINING_CELLS} smaller ones to fit on."
+        )
+        raise RefusalError(msg)
+
+    def fitted(name: str) -> Callable[[Sweep], Law]:
+        return lambda training: fit(training, estimator=name, prior=prior, seed=seed, resamples=resamples)
+
+    laws: dict[str, Callable[[Sweep], Law]] = {estimator: fitted(estimator)}
+    if estimator != RECIPE:
+        laws[RECIPE_NAME] = fitted(RECIPE)
+    laws |= {law_id: lambda _, law_id=law_id: published_law(law_id) for law_id in published}  # type: ignore[misc]
+    results = tuple(_run(sweep, split, laws) for split in splits)
+    return Backtest(results, _verdict(results, estimator))
+
+
+def largest_scales(sweep: Sweep) -> Iterator[Split]:
+    """Ways of holding out the largest scales that leave enough cells; equal ones are one split.
+
+    Along each axis the cells from a level up are held out: the lowest level that leaves at most about a
+    third of the cells there, and always at least the top level.
+    """
+    axes = {
+        "params": sweep.cell_params,
+        "tokens": sweep.cell_tokens,
+        "compute": 6.0 * sweep.cell_params * sweep.cell_tokens,
+        "tokens per param": sweep.cell_tokens / sweep.cell_params,
+    }
+    found: dict[bytes, list[str]] = {}
+    for name, values in axes.items():
+        held_out = values >= _top_level(values)
+        if (~held_out).sum() >= MIN_TRAINING_CELLS:
+            found.setdefault(held_out.tobytes(), []).append(
+                f"{name} from {short_count(values[held_out].min())}"
+            )
+    for mask, names in found.items():
+        yield Split(", ".join(names), np.frombuffer(mask, dtype=np.bool_))
+
+
+def _top_level(values: FloatArray) -> float:
+    """Lowest level of which at most about a third of the cells reach or exceed it; else the top one."""
+    levels = np.unique(np.round(np.log(values), 6))
+    reach = np.array([(np.log(values) >= level - 1e-5).mean() for level in levels])
+    few = levels[reach <= HELD_OUT_SHARE + 0.05]
+    level = few[0] if few.size else levels[-1]
+    return float(np.exp(level) * (1 - 1e-5))
+
+
+def _run(sweep: Sweep, split: Split, laws: Mapping[str, Callable[[Sweep], Law]]) -> SplitResult:
+    training = take_cells(sweep, ~split.held_out)
+    held_out = np.flatnonzero(split.held_out).tolist()
+    cells = [c for c in held_out if _finished(sweep, c).sum() >= MIN_RUNS_TO_PRICE]
+    targets = [Target(float(sweep.cell_params[c]), float(sweep.cell_tokens[c])) for c in cells]
+    methods = []
+    for name, make in laws.items():
+        try:
+            plans = plan_targets(make(training), targets)
+        except HptransferError as error:
+            methods.append(MethodResult(name, (), str(error).splitlines()[0]))
+            continue
+        priced = [_price_plan(sweep, c, plan) for c, plan in zip(cells, plans, strict=True)]
+        methods.append(MethodResult(name, tuple(p for p in priced if p is not None)))
+    kept = _proxys_best(training)
+    methods.append(MethodResult(KEPT_NAME, tuple(_price(sweep, c, kept) for c in cells)))
+    return SplitResult(split.name, training.n_cells, tuple(methods))
+
+
+def _finished(sweep: Sweep, cell: int) -> BoolArray:
+    mask: BoolArray = (sweep.cell == cell) & ~sweep.diverged
+    return mask
+
+
+def _grid(sweep: Sweep, cell: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Log LR, log batch (0 where the sweep has none) and loss of a cell's finished runs."""
+    runs = _finished(sweep, cell)
+    log_batch = np.log(sweep.batch_tokens[runs]) if sweep.has_batch else np.zeros(runs.sum())
+    return np.log(sweep.lr[runs]), log_batch, sweep.loss[runs]
+
+
+def _price(sweep: Sweep, cell: int, point: Point) -> CellResult:
+    """Price of a point in a cell, without intervals."""
+    log_lr, log_batch, loss = _grid(sweep, cell)
+    batch = 1.0 if point[1] is None else point[1]
+    reading = excess_at(np.log([point[0], batch]), log_lr, log_batch, loss)
+    scale = (float(sweep.cell_params[cell]), float(sweep.cell_tokens[cell]))
+    return CellResult(*scale, reading.excess, reading.clamped, None, None)
+
+
+def _price_plan(sweep: Sweep, cell: int, plan: Plan) -> CellResult | None:
+    """Price of a plan's optimum, and whether its intervals hold the cell's own smoothed optimum."""
+    if plan.peak_lr is None or (plan.batch_tokens is None and sweep.has_batch):
+        return None
+    priced = _price(sweep, cell, (plan.peak_lr, plan.batch_tokens))
+    own = smoothed_optimum(*_grid(sweep, cell))
+    return CellResult(
+        priced.params,
+        priced.tokens,
+        priced.excess,
+        priced.clamped,
+        None if own is None else _holds(plan.peak_lr_interval, own[0]),
+        None if own is None else _holds(plan.batch_tokens_interval, own[1]),
+    )
+
+
+def _holds(interval: tuple[float, float] | None, log_value: float) -> bool | None:
+    return None if interval is None else bool(interval[0] <= np.exp(log_value) <= interval[1])
+
+
+def _proxys_best(training: Sweep) -> Point:
+    """LR and batch (tokens) of the best run of the training cell with the most compute."""
+    largest = int((training.cell_params * training.cell_tokens).argmax())
+    runs = np.flatnonzero(_finished(training, largest))
+    best = runs[training.loss[runs].argmin()]
+    return float(training.lr[best]), float(training.batch_tokens[best]) if training.has_batch else None
+
+
+def _verdict(splits: Sequence[SplitResult], estimator: str) -> str:
+    """One sentence: what the plans lost, beside the alternatives, and whether intervals held."""
+    names = [method.method for method in splits[0].methods]
+    means = {}
+    for i, name in enumerate(names):
+        found = [split.methods[i].mean_excess for split in splits]
+        priced = [value for value in found if value is not None]
+        if priced:
+            means[name] = float(np.mean(priced))
+    if estimator not in means:
+        return f"No split could be planned by {estimator}: {splits[0].methods[0].refused}"
+    others = ", ".join(f"{value:.2%} with {name}" for name, value in means.items() if name != estimator)
+    cells = [cell for split in splits for cell in split.methods[0].cells]
+    judged = [c for cell in cells for c in (cell.lr_covered, cell.batch_covered) if c is not None]
+    held = f" The 90 % intervals held {np.mean(judged):.0%} of the optima." if judged else ""
+    refused = sum(split.methods[0].refused is not None for split in splits)
+    text = f" {refused} of {len(splits)} splits were refused." if refused else ""
+    best = min(means, key=lambda name: means[name])
+    rank = "the least of all" if best == estimator else f"more than {best}"
+    return (
+        f"On {len(splits)} ways of holding out the largest scales, plans by {estimator} lost "
+        f"{means[estimator]:.2%} of the loss on average, {rank}: {others}.{text}{held}"
+    )
+
+
+def backtest_to_dict(result: Backtest) -> dict[str, Any]:
+    """Plain values for JSON, means included."""
+    content = asdict(result)
+    for split, written in zip(result.splits, content["splits"], strict=True):
+        for method, entry in zip(split.methods, written["methods"], strict=True):
+            entry["mean_excess"], entry["worst_excess"] = method.mean_excess, method.worst_excess
+    return content

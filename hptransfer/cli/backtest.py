@@ -1,0 +1,75 @@
+"""`hptransfer backtest`: what plans would have cost at the largest scales of a sweep."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from hptransfer.cli.options import Json, ParamsKindOption, Quiet, SeqLen, pairs, params_kind_of
+from hptransfer.cli.talk import Talk
+
+EXAMPLE = "Example: hptransfer backtest sweep.csv"
+
+
+def command(
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="CSV or JSON Lines; - is stdin.")],
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--column", metavar="NAME=HEADER", help='Read NAME from HEADER, e.g. loss="smooth loss".'
+        ),
+    ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option("--where", metavar="COL=VALUE", help="Use only rows where COL is VALUE."),
+    ] = None,
+    vary: Annotated[
+        list[str] | None, typer.Option("--vary", metavar="COL", help="Let setting COL vary inside the sweep.")
+    ] = None,
+    estimator: Annotated[
+        str | None, typer.Option("--estimator", help="Estimator to test (default: the one fit uses).")
+    ] = None,
+    prior: Annotated[str, typer.Option("--prior", help="weak, none or the id of a published law.")] = "weak",
+    law: Annotated[
+        list[str] | None, typer.Option("--law", help="Published law to price beside it (default: step-law).")
+    ] = None,
+    params_kind: ParamsKindOption = None,
+    seq_len: SeqLen = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the resampling.")] = 0,
+    resamples: Annotated[int, typer.Option("--resamples", help="Bootstrap resamples of each fit.")] = 1000,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Hold out the largest scales of a sweep, fit on the rest, and price the plans there.
+
+    Holds out by params, tokens, compute and tokens per param. Prices are excess loss at the held-out cells,
+    read from their own runs, beside Step Law's recipe, published laws and keeping the proxy's best.
+    """
+    from hptransfer.backtesting import PUBLISHED, backtest, backtest_to_dict
+    from hptransfer.cli import render
+    from hptransfer.fitting import DEFAULT_ESTIMATOR
+    from hptransfer.readers import read_sweep
+
+    talk = Talk(quiet=quiet)
+    sweep = read_sweep(
+        files,
+        columns=pairs(column or [], "--column"),
+        where=pairs(where or [], "--where"),
+        vary=tuple(vary or ()),
+        params_kind=params_kind_of(params_kind),
+        seq_len=seq_len,
+    )
+    result = backtest(
+        sweep,
+        estimator=estimator or DEFAULT_ESTIMATOR,
+        prior=prior,
+        seed=seed,
+        resamples=resamples,
+        published=tuple(law or PUBLISHED),
+    )
+    if json:
+        render.print_json(backtest_to_dict(result))
+    else:
+        render.show_backtest(result)
+    talk.then(f"hptransfer fit {files[0]} -o law.json")
