@@ -49,7 +49,7 @@ def test_an_exact_law_costs_next_to_nothing_and_the_proxys_best_costs_what_it_mu
     kept = next(m for m in by_params.methods if m.method == KEPT_NAME)
     u = 0.7 * np.log(2.0)  # next smaller size: LR 2^0.7 too high; chords read up to 7e-4 high
     assert max(c.excess for c in kept.cells if c.tokens == 1.6e10) == pytest.approx(
-        np.expm1(0.02 * u**2), abs=4e-4
+        np.expm1(0.02 * u**2), abs=8e-4
     )
 
 
