@@ -2,7 +2,8 @@
 
 A written file appears whole or not at all. Identical content is left alone, different content is
 replaced only with `force`. Only regular files are replaced: symlinks are followed to what they name,
-devices and pipes are streamed to, and the mode of a replaced file is kept.
+devices and pipes are streamed to, and the mode of a replaced file is kept. A file's folder is made when
+only that one is missing.
 """
 
 from __future__ import annotations
@@ -60,7 +61,8 @@ def write_text(path: str, text: str, *, force: bool = False, inputs: Iterable[st
     Raises:  FileError when the file exists with other content, is an input, or cannot be written.
     """
     if path == STANDARD_STREAM:
-        sys.stdout.write(text)
+        sys.stdout.flush()
+        sys.stdout.buffer.write(text.encode())  # the bytes a file would get, whatever the terminal's encoding
         return Written.STREAMED
     try:
         return _write(path, text.encode(), force, inputs)
@@ -69,11 +71,15 @@ def write_text(path: str, text: str, *, force: bool = False, inputs: Iterable[st
 
 
 def _write(path: str, content: bytes, force: bool, inputs: Iterable[str]) -> Written:
+    if not path or path.endswith(os.sep):
+        raise FileError(path, "names a folder. Give the name of a file in it.")
     target = Path(os.path.realpath(path))
     found = _status(target)
     if found is not None and any(_same_file(target, Path(name)) for name in inputs):
         raise FileError(path, "is an input of this command. Give the output another name.")
     if found is None:
+        if target.parent.parent.is_dir():
+            target.parent.mkdir(exist_ok=True)
         _replace(target, content, mode=None)
         return Written.NEW
     if stat.S_ISDIR(found.st_mode):

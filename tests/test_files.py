@@ -83,8 +83,18 @@ def test_a_full_device_is_a_clear_error() -> None:
 def test_folders_and_missing_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="is a folder"):
         write_text(str(tmp_path), "x")
+    for named in ("", f"{tmp_path}/new/"):
+        with pytest.raises(FileError, match="names a folder"):
+            write_text(named, "x")
     with pytest.raises(FileError, match="folder does not exist"):
-        write_text(str(tmp_path / "no" / "law.json"), "x")
+        write_text(str(tmp_path / "no" / "such" / "law.json"), "x")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_missing_folder_is_made(tmp_path: Path) -> None:
+    """`plan -o configs/7b.yaml` works as the README prints it."""
+    assert write_text(str(tmp_path / "configs" / "7b.yaml"), "x") is Written.NEW
+    assert (tmp_path / "configs" / "7b.yaml").read_text() == "x"
 
 
 def test_pipes_are_streamed_to(tmp_path: Path) -> None:

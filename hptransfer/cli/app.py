@@ -6,6 +6,8 @@ error, 130 on Ctrl-C. A closed pipe ends the program quietly.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -15,6 +17,7 @@ import typer
 
 from hptransfer import __version__
 from hptransfer.cli import backtest, check, fit, plan, simulate
+from hptransfer.cli.streams import give_up_stdout, prepare, tell
 from hptransfer.errors import HptransferError, plain
 
 EXIT_ERROR = 2
@@ -57,10 +60,13 @@ def root(
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the program on `argv` (default: the process's own arguments) and exit."""
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looking for them is a tenth of a plan
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = DEBUG in arguments
-    if argv is None and hasattr(signal, "SIGPIPE"):
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `hptransfer ... | head` ends without a word
+    if argv is None:
+        prepare()
+        if hasattr(signal, "SIGPIPE"):
+            signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `hptransfer ... | head` ends without a word
     sys.exit(_run([argument for argument in arguments if argument != DEBUG], debug=debug))
 
 
@@ -70,21 +76,30 @@ def _run(arguments: list[str], *, debug: bool) -> int:
         sys.stdout.flush()
     except HptransferError as error:
         return _fail(str(error))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         return EXIT_INTERRUPTED
     except Exception as error:
         if hasattr(error, "show") and hasattr(error, "exit_code"):  # usage errors of typer's own click
-            error.show(sys.stderr)
+            with contextlib.suppress(OSError):
+                error.show(sys.stderr)
             return EXIT_ERROR
-        if isinstance(error, typer.Abort):
-            return EXIT_INTERRUPTED
         if debug:
             raise
-        what = f"{type(error).__name__}: {plain(error)}" if str(error) else type(error).__name__
-        return _fail(f"internal error, please report it ({what}). Run again with {DEBUG} for the traceback.")
+        return _fail_unexpectedly(error)
     return code if isinstance(code, int) else 0
 
 
+def _fail_unexpectedly(error: Exception) -> int:
+    """Say that standard output failed (files that fail have a name), else that it is our fault."""
+    if isinstance(error, OSError) and error.filename is None:
+        give_up_stdout()
+        if isinstance(error, BrokenPipeError):
+            return EXIT_ERROR
+        return _fail(f"standard output: cannot be written: {(error.strerror or str(error)).lower()}.")
+    what = f"{type(error).__name__}: {plain(error)}" if str(error) else type(error).__name__
+    return _fail(f"internal error, please report it ({what}). Run again with {DEBUG} for the traceback.")
+
+
 def _fail(message: str) -> int:
-    print(f"hptransfer: error: {message}", file=sys.stderr)
+    tell(f"hptransfer: error: {message}")
     return EXIT_ERROR

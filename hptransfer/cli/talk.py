@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from hptransfer.cli.streams import tell
 from hptransfer.errors import plain
 from hptransfer.files import STANDARD_STREAM, Written
 
@@ -20,9 +21,10 @@ class Talk:
         self._quiet = quiet
 
     def say(self, text: str) -> None:
-        """Say one line."""
+        """Say one line, after the data that was printed before it."""
         if not self._quiet:
-            print(text, file=sys.stderr)
+            sys.stdout.flush()
+            tell(text)
 
     def warn(self, notes: Iterable[Note]) -> None:
         """Say coded warnings, a line each."""

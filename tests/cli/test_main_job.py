@@ -142,3 +142,14 @@ def test_help_ends_with_its_example(run: Run, command: tuple[str, ...]) -> None:
     outcome = run(*command, "--help")
     assert outcome.code == 0
     assert "Example: hptransfer" in " ".join(outcome.out.split()[-30:])
+
+
+def test_the_readmes_commands_work_as_printed(run: Run, tmp_path: Path) -> None:
+    """In an empty folder that holds nothing but the sweep."""
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    minute = readme.split("## A minute of use")[1].split("\n## ")[0]
+    commands = re.findall(r"^hptransfer (.+)$", minute, re.MULTILINE)
+    assert {command.split()[0] for command in commands} >= {"fit", "plan", "check"}
+    run("simulate", "-o", "sweep.csv")
+    for command in commands:
+        assert run(*command.split()).code == 0, command
