@@ -211,8 +211,6 @@ def _with_law(subject: Subject, config: TrainConfig, law: Law) -> Subject:
         at_own_batch = plan_again(config, law, config.batch_tokens)
     except HptransferError as error:
         return replace(subject, law=law, refusal=str(error))
-    except ArithmeticError:
-        return replace(subject, law=law, refusal="its numbers overflow there.")
     return replace(subject, law=law, as_asked=as_asked, at_own_batch=at_own_batch)
 
 

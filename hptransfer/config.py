@@ -13,12 +13,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from hptransfer import __version__
-from hptransfer.derivation import Settled
+from hptransfer.derivation import setting_number
 from hptransfer.errors import InputError, Problem, RefusalError, did_you_mean, plain
-from hptransfer.law import Law, Note, ParamsKind, Record
+from hptransfer.law import Note, ParamsKind, Record
 from hptransfer.prediction import Rounding
 from hptransfer.quantities import scientific
 
@@ -33,11 +33,21 @@ MARK = "hptransfer_config"
 FIRST_LINE = "# A plan by hptransfer. After an edit run `hptransfer check`; explain edits under `override`."
 WAY_OUT = "A config comes from `hptransfer plan --params N --tokens D -o CONFIG.yaml`."
 
+
+def _number_only(value: Any) -> Any:
+    """Let whole floats pass for integers (1.0e+05 steps are as good as 100000), but no text and no true."""
+    if isinstance(value, str | bool):
+        msg = "need a whole number"
+        raise ValueError(msg)  # noqa: TRY004 - pydantic wants it
+    return value
+
+
 # Bounds far beyond any run, so that no product or ratio of two values can overflow.
 Positive = Annotated[float, Field(ge=1e-30, le=1e30)]
 NonNegative = Annotated[float, Field(ge=0, le=1e30)]
 Beta = Annotated[float, Field(ge=0, lt=1)]
-Count = Annotated[int, Field(gt=0, le=10**18, strict=False)]  # 1.0e+05 steps are as good as 100000
+Whole = Annotated[int, Field(ge=0, le=10**18, strict=False), BeforeValidator(_number_only)]
+Count = Annotated[Whole, Field(gt=0)]
 Span = tuple[Positive, Positive]
 Name = Annotated[str, Field(min_length=1)]
 
@@ -57,7 +67,7 @@ class RunValues(ConfigRecord):
     seq_len: Count  # tokens per sequence
     steps: Count | None
     warmup_tokens: NonNegative
-    warmup_steps: Annotated[int, Field(ge=0, le=10**18, strict=False)] | None
+    warmup_steps: Whole | None
     schedule: Name
     optimizer: Name
     weight_decay: NonNegative | None
@@ -211,20 +221,11 @@ def run_values(plan: Plan) -> RunValues:
         schedule=plain(recipe["schedule"].value),
         optimizer=plain(recipe["optimizer"].value),
         weight_decay=plan.weight_decay,
-        beta1=_number(recipe, "beta1", plan.law),
-        beta2=_number(recipe, "beta2", plan.law),
-        eps=_number(recipe, "eps", plan.law),
-        grad_clip=_number(recipe, "grad_clip", plan.law),
+        beta1=setting_number(plan.law, "beta1", recipe["beta1"].value),
+        beta2=setting_number(plan.law, "beta2", recipe["beta2"].value),
+        eps=setting_number(plan.law, "eps", recipe["eps"].value),
+        grad_clip=setting_number(plan.law, "grad_clip", recipe["grad_clip"].value),
     )
-
-
-def _number(recipe: Mapping[str, Settled], name: str, law: Law) -> float:
-    try:
-        return float(recipe[name].value)
-    except ValueError:
-        got = plain(recipe[name].value, limit=60)
-        msg = f"law {plain(law.id)}, setting {name}: got {got!r}, need a number."
-        raise RefusalError(msg) from None
 
 
 def _origins(plan: Plan) -> dict[str, str]:

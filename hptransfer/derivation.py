@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hptransfer.errors import RefusalError, plain
 from hptransfer.law import Law, PowerLaw
 from hptransfer.prediction import batch_slope, takes_batch, timescale_law
 from hptransfer.quantities import scientific
 
 SQRT_SOURCE = "square-root rule for adaptive optimizers, arXiv:2205.10287"
+LARGEST_SETTING = 1e6  # no LR, weight decay, clip or fraction is larger
 DEFAULTS: dict[str, str | float] = {
     "schedule": "cosine",
     "optimizer": "adamw",
@@ -50,6 +52,24 @@ def formula(power: PowerLaw, inputs: Mapping[str, float]) -> str:
     """
     terms = [f"{inputs[name]:.4g}^{exponent:.4g} ({name})" for name, exponent in power.exponents.items()]
     return " * ".join([f"{math.exp(power.log_coefficient):.4g}", *terms])
+
+
+def setting_number(law: Law, name: str, value: str | float) -> float:
+    """A setting of a law's runs as a number from 0 to `LARGEST_SETTING`.
+
+    Raises:  RefusalError when it is text: sweeps and hand-edited laws hold what people wrote.
+    """
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        number = math.nan
+    if not 0 <= number <= LARGEST_SETTING:
+        got = plain(value, limit=60)
+        msg = (
+            f"law {plain(law.id)}, setting {name}: got {got!r}, need a number from 0 to {LARGEST_SETTING:g}."
+        )
+        raise RefusalError(msg)
+    return number
 
 
 def settle(law: Law) -> dict[str, Settled]:

@@ -8,10 +8,19 @@ must not pay for importing numpy.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from typing import Annotated, Any, Literal, NoReturn
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    ValidationError,
+    model_validator,
+)
 
 from hptransfer.errors import InputError, Problem, plain
 
@@ -23,7 +32,17 @@ Certainty = Literal["verified", "second-hand", "recalled", "uncertain", "fitted"
 ParamsKind = Literal["non-embedding", "total", "active", "unspecified"]
 LossUnit = Literal["nats", "bits", "bpb", "perplexity"]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Span = tuple[Positive, Positive]
+Scale = Annotated[float, Field(ge=1e-40, le=1e40)]  # far beyond any run: ratios of two stay finite
+
+
+def _in_order(span: tuple[float, float]) -> tuple[float, float]:
+    if span[0] > span[1]:
+        msg = "need the smaller end first"
+        raise ValueError(msg)
+    return span
+
+
+Span = Annotated[tuple[Scale, Scale], AfterValidator(_in_order)]
 
 
 class Record(BaseModel):
@@ -47,6 +66,20 @@ class Uncertainty(Record):
         0.0  # logs per log beyond the range
     )
     cell_std: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0  # scatter of one cell's own optimum
+
+    @model_validator(mode="after")
+    def _covariance_is_one(self) -> Uncertainty:
+        rows = self.covariance
+        size = range(len(rows))
+        if any(len(row) != len(rows) for row in rows) or any(rows[i][i] < 0 for i in size):
+            msg = "covariance must be square, without negative variances"
+            raise ValueError(msg)
+        for i, j in itertools.combinations(size, 2):
+            bound = (rows[i][i] * rows[j][j]) ** 0.5
+            if abs(rows[i][j]) > bound * (1 + 1e-6) or abs(rows[i][j] - rows[j][i]) > 1e-6 * bound:
+                msg = f"covariance must be symmetric, and entry {i}, {j} no more than its variances allow"
+                raise ValueError(msg)
+        return self
 
 
 class PowerLaw(Record):
@@ -175,7 +208,9 @@ class Law(Record):
     bowl: Bowl | None = None  # what being off the optimum costs
     tau_ema: PowerLaw | None = None  # AdamW timescale, fraction of the run
     params_kind: ParamsKind = "unspecified"
-    seq_len: Annotated[int, Field(gt=0)] | None = None  # tokens per sequence in the runs behind the law
+    seq_len: Annotated[int, Field(gt=0, le=10**9)] | None = (
+        None  # tokens per sequence in the runs behind the law
+    )
     loss_unit: LossUnit | None = None
     setting: dict[str, str | FiniteFloat] = {}
     recalled: tuple[Recalled, ...] = ()
@@ -259,7 +294,7 @@ def _law_from_content(content: Any, name: str) -> Law:
         message = f"got {version}, this hptransfer reads up to {SCHEMA_VERSION}."
         raise InputError([Problem(name, None, "schema_version", message)], way_out="Upgrade hptransfer.")
     try:
-        return Law.model_validate_json(json.dumps(content))
+        return Law.model_validate_json(json.dumps(content), strict=True)  # true is no number
     except ValidationError as error:
         raise InputError(problems_of(error, name), way_out="Was the file edited by hand?") from None
 

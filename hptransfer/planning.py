@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from hptransfer.arithmetic import PLAIN
-from hptransfer.derivation import Origin, Settled, derive_origins, settle
+from hptransfer.derivation import Origin, Settled, derive_origins, setting_number, settle
 from hptransfer.errors import RefusalError, UsageError
 from hptransfer.law import Law, Note, ParamsKind
 from hptransfer.prediction import (
@@ -23,6 +23,9 @@ from hptransfer.prediction import (
 from hptransfer.quantities import short_count, significant
 
 DEFAULT_SEQ_LEN = 2048
+LARGEST = {"params": 1e30, "tokens": 1e30, "batch_tokens": 1e30, "seq_len": 1e12, "width": 1e9, "depth": 1e9}
+"""No target is larger: products of these stay finite."""
+PLAUSIBLE_LR = (1e-7, 1.0)
 SAME_SCALE = 1.02  # values within this factor are one scale, as in the cells of a sweep
 
 
@@ -114,7 +117,7 @@ def plan(law: Law, target: Target, *, rounding: Rounding = "pow2") -> Plan:
         seq_len=_seq_len(law, target),
         flops=_flops(law, target),
     )
-    return _assemble(law, target, rounding, evaluate(law, inputs, rounding, PLAIN))
+    return _assemble(law, target, rounding, _evaluate(law, inputs, rounding, PLAIN))
 
 
 def plan_targets(law: Law, targets: Sequence[Target], *, rounding: Rounding = "pow2") -> list[Plan]:
@@ -135,12 +138,31 @@ def plan_targets(law: Law, targets: Sequence[Target], *, rounding: Rounding = "p
             seq_len=np.array([_seq_len(law, targets[i]) for i in group]),
             flops=np.array([_flops(law, targets[i]) for i in group]),
         )
-        values = evaluate(law, inputs, rounding, np)
+        with np.errstate(all="ignore"):  # what is not finite is refused below, target by target
+            values = _evaluate(law, inputs, rounding, np)
         columns = {k: v if v is None else np.broadcast_to(v, len(group)).tolist() for k, v in values.items()}
         for row, i in enumerate(group):
             one = {k: v if v is None else v[row] for k, v in columns.items()}
             plans[i] = _assemble(law, targets[i], rounding, one)
     return [plans[i] for i in range(len(targets))]
+
+
+def _evaluate(law: Law, inputs: Inputs, rounding: Rounding, xp: Any) -> dict[str, Any]:
+    """As `evaluate`; a law whose numbers overflow is refused."""
+    try:
+        return evaluate(law, inputs, rounding, xp)
+    except (ArithmeticError, ValueError):  # plain floats raise, arrays hold infinities
+        msg = f"the numbers of law {law.id} overflow at this target. Was the law edited by hand?"
+        raise RefusalError(msg) from None
+
+
+def _refuse_absurd_values(law: Law, values: Mapping[str, float | None]) -> None:
+    """Nobody runs an LR of zero or an infinite batch: the law is broken."""
+    for name, value in values.items():
+        least = 1e-300 if name in ("peak_lr_run", "batch_tokens_run") else -math.inf
+        if value is not None and not (math.isfinite(value) and value >= least):
+            msg = f"law {law.id} gives {name} = {value:g} at this target. Was the law edited by hand?"
+            raise RefusalError(msg)
 
 
 def target_scale(*, params: float | None, tokens: float | None, flops: float | None) -> tuple[float, float]:
@@ -164,10 +186,10 @@ def target_scale(*, params: float | None, tokens: float | None, flops: float | N
 
 
 def _refuse_what_the_law_cannot_answer(law: Law, target: Target) -> None:
-    for name in ("params", "tokens", "batch_tokens"):
+    for name, largest in LARGEST.items():
         value = getattr(target, name)
-        if value is not None and not (math.isfinite(value) and value > 0):
-            msg = f"{name}: got {value}, need a positive finite number."
+        if value is not None and not 1 <= value <= largest:
+            msg = f"{name}: got {value:.6g}, need a number from 1 to {largest:g}."
             raise UsageError(msg)
     if "unspecified" not in (law.params_kind, target.params_kind) and law.params_kind != target.params_kind:
         msg = (
@@ -197,9 +219,10 @@ def _refuse_unseen_direction(law: Law, name: Literal["params", "tokens"], value:
 
 def _assemble(law: Law, target: Target, rounding: Rounding, values: Mapping[str, Any]) -> Plan:
     """Turn evaluated numbers into a plan with origins, reach and warnings."""
+    _refuse_absurd_values(law, values)
     recipe = settle(law)
     run_batch = values["batch_tokens_run"]
-    warmup_tokens = float(recipe["warmup_fraction"].value) * target.tokens
+    warmup_tokens = setting_number(law, "warmup_fraction", recipe["warmup_fraction"].value) * target.tokens
     rounded = Rounded(
         peak_lr=_to_run(values["peak_lr_run"]),
         batch_tokens=run_batch,
@@ -218,7 +241,9 @@ def _assemble(law: Law, target: Target, rounding: Rounding, values: Mapping[str,
         batch_tokens_interval=_interval(values, "batch_tokens"),
         rounded=rounded,
         seq_len=_seq_len(law, target),
-        weight_decay=_to_run(values["weight_decay_timescale"]) if own_decay is None else float(own_decay),
+        weight_decay=_to_run(values["weight_decay_timescale"])
+        if own_decay is None
+        else setting_number(law, "weight_decay", own_decay),
         weight_decay_timescale=values["weight_decay_timescale"],
         final_lr_ratio=_final_lr_ratio(law, recipe, rounded.peak_lr),
         recipe=recipe,
@@ -265,8 +290,12 @@ def _interval(values: Mapping[str, Any], name: str) -> tuple[float, float] | Non
 def _final_lr_ratio(law: Law, recipe: Mapping[str, Settled], run_lr: float | None) -> float | None:
     """Last LR over peak LR: a fixed last LR as in the law's runs, else their ratio, else the default."""
     if "final_lr" in law.setting:
-        return None if run_lr is None else significant(float(law.setting["final_lr"]) / run_lr)
-    return float(recipe["final_lr_ratio"].value)
+        return (
+            None
+            if run_lr is None
+            else significant(setting_number(law, "final_lr", law.setting["final_lr"]) / run_lr)
+        )
+    return setting_number(law, "final_lr_ratio", recipe["final_lr_ratio"].value)
 
 
 def _reach(law: Law, target: Target, batch_tokens: float | None) -> dict[str, Reach]:
@@ -313,6 +342,10 @@ def _warnings_of_law(law: Law, values: Mapping[str, Any]) -> Iterator[Note]:
     elif law.peak_lr.uncertainty is None:
         text = f"law {law.id} carries no prediction interval: fit a sweep of your own to get one."
         yield Note(code="no-interval", message=text)
+    run_lr = values["peak_lr_run"]
+    if run_lr is not None and not PLAUSIBLE_LR[0] <= run_lr <= PLAUSIBLE_LR[1]:
+        text = f"a peak LR of {run_lr:.3g} is not plausible: is the target what was meant, is the law whole?"
+        yield Note(code="implausible-lr", message=text)
     if values["batch_tokens"] is None:
         text = f"law {law.id} says nothing about the batch: pin one with --batch-tokens."
         yield Note(code="no-batch-law", message=text)
@@ -335,6 +368,10 @@ def _warnings_of_target(law: Law, target: Target) -> Iterator[Note]:
         text = f"C = 6 N D gave {short_count(target.params)} params and {short_count(target.tokens)} tokens."
         yield Note(code="flops-approximated", message=text)
     batch, seq_len = target.batch_tokens, _seq_len(law, target)
+    if batch is not None and batch > target.tokens:
+        run = short_count(target.tokens)
+        text = f"a batch of {short_count(batch)} tokens is more than the whole run of {run} tokens."
+        yield Note(code="batch-exceeds-run", message=text)
     if batch is not None and not (batch / seq_len).is_integer():
         text = f"batch {batch:.6g} tokens is not a whole number of {seq_len}-token sequences."
         yield Note(code="batch-not-whole-sequences", message=text)

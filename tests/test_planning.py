@@ -127,6 +127,10 @@ def test_reach_says_how_far_outside() -> None:
     [
         (Target(params=0.0, tokens=1e12), UsageError, "params: got 0"),
         (Target(params=1e9, tokens=math.inf), UsageError, "tokens: got inf"),
+        (Target(params=1e9, tokens=math.nan), UsageError, "tokens: got nan"),
+        (Target(params=1e-320, tokens=1e12), UsageError, "params: got 9.99989e-321"),
+        (Target(params=1e9, tokens=1e12, batch_tokens=1e308), UsageError, "batch_tokens: got 1e.308"),
+        (Target(params=1e9, tokens=1e12, width=10**200), UsageError, "width: got 1e.200"),
         (Target(params=1e9, tokens=1e12, params_kind="total"), RefusalError, "counts non-embedding"),
     ],
 )
