@@ -87,7 +87,9 @@ def command(
         render.show_plan(plans[0], explain=explain)
     if not json:
         talk.warn(render.distinct(note for p in plans for note in p.warnings))
-    if output is not None:
+    if output is None and not json:
+        talk.then("add -o config.yaml for a config that `hptransfer check` can hold a run to")
+    elif output is not None:
         _write_config(plans[0], resolved, output, force=force, talk=talk)
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TextIO
 
 from hptransfer.errors import plain
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
     from hptransfer.planning import Plan
 
 PIPE_WIDTH = 200
+SHORT_SOURCES = {  # how `plan` says in a word whose value it is; --explain gives sources in full
+    "definition": "definition",
+    "default": "default",
+    "the user": "you",
+}
 
 
 def console(stream: TextIO | None = None) -> Console:
@@ -44,13 +50,18 @@ def table(
     from rich.table import Table
     from rich.text import Text
 
-    grid = Table(title=Text(title, style="bold"), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    stream = sys.stdout if stream is None else stream
+    grid = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1))
     for column in columns:
         numeric = column.endswith("#")
         grid.add_column(Text(column.rstrip("#")), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         grid.add_row(*(Text(cell) for cell in row))
-    console(stream).print(grid)
+    painter = console(stream)
+    with painter.capture() as captured:
+        painter.print(Text(title, style="bold"))
+        painter.print(grid)
+    print("\n".join(line.rstrip() for line in captured.get().splitlines()), end="\n\n", file=stream)
 
 
 def print_json(content: Any) -> None:
@@ -119,29 +130,38 @@ def show_plan(plan: Plan, *, explain: bool) -> None:
 
 def _plan_rows(plan: Plan) -> Iterable[tuple[str, ...]]:
     run = plan.rounded
-    origin = {name: o.source for name, o in plan.origins.items()}
-    yield (
-        "peak_lr",
-        number(run.peak_lr),
-        number(plan.peak_lr),
-        interval(plan.peak_lr_interval),
-        origin.get("peak_lr", ""),
-    )
-    yield (
-        "batch_tokens",
-        count(run.batch_tokens),
-        count(plan.batch_tokens),
-        interval(plan.batch_tokens_interval, count),
-        origin.get("batch_tokens", ""),
-    )
-    yield ("steps", count(run.steps), "", "", origin.get("steps", ""))
-    warmup = f"{count(run.warmup_steps)} steps ({short_count(run.warmup_tokens)} tokens)"
-    yield ("warmup", warmup, "", "", origin.get("warmup_fraction", ""))
-    yield ("weight_decay", _ratio(plan.weight_decay), "", "", origin.get("weight_decay", ""))
-    yield ("final_lr_ratio", _ratio(plan.final_lr_ratio), "", "", origin.get("final_lr_ratio", ""))
+
+    def whose(name: str) -> str:
+        return _whose(plan.origins[name].source, plan.law) if name in plan.origins else ""
+
+    lr, batch = interval(plan.peak_lr_interval), interval(plan.batch_tokens_interval, short_count)
+    yield ("peak_lr", number(run.peak_lr), number(plan.peak_lr), lr, whose("peak_lr"))
+    yield ("batch_tokens", count(run.batch_tokens), count(plan.batch_tokens), batch, whose("batch_tokens"))
+    simple = {
+        "steps": (count(run.steps), "steps"),
+        "warmup_steps": (count(run.warmup_steps), "warmup_fraction"),
+        "warmup_tokens": (short_count(run.warmup_tokens), "warmup_fraction"),
+        "weight_decay": (_ratio(plan.weight_decay), "weight_decay"),
+        "final_lr_ratio": (_ratio(plan.final_lr_ratio), "final_lr_ratio"),
+    }
+    for name, (value, origin) in simple.items():
+        yield (name, value, "", "", whose(origin))
     for name, settled in plan.recipe.items():
         if name not in ("warmup_fraction", "final_lr_ratio"):
-            yield (name, plain(settled.value), "", "", settled.origin.source)
+            yield (name, plain(settled.value), "", "", _whose(settled.origin.source, plan.law))
+
+
+def _whose(source: str, law: Law) -> str:
+    """Say in a word or two on whose word a value is."""
+    if source in SHORT_SOURCES:
+        return SHORT_SOURCES[source]
+    powers = [power for power in (law.peak_lr, law.batch_tokens) if power is not None]
+    if source == f"law {law.id}" or source in {power.source for power in powers}:
+        return "the law"
+    if source == f"as in the runs behind law {law.id}":
+        return "the law's runs"
+    paper = re.search(r"arXiv:[0-9.]+[0-9]", source)
+    return paper.group() if paper else plain(source, limit=20)
 
 
 def show_plans(plans: Iterable[Plan]) -> None:
@@ -153,7 +173,7 @@ def show_plans(plans: Iterable[Plan]) -> None:
             number(p.peak_lr),
             interval(p.peak_lr_interval),
             count(p.batch_tokens),
-            interval(p.batch_tokens_interval, count),
+            interval(p.batch_tokens_interval, short_count),
             count(p.rounded.steps),
             _ratio(p.weight_decay),
         )
@@ -225,12 +245,17 @@ def number(value: float | None) -> str:
     return "-" if value is None else scientific(value, 4)
 
 
+def _rough(value: float) -> str:
+    """A learning rate as the end of an interval."""
+    return scientific(value, 3)
+
+
 def count(value: float | None) -> str:
     """A count with digits grouped, or a dash."""
     return "-" if value is None else f"{round(value):,}"
 
 
-def interval(bounds: tuple[float, float] | None, write: Any = number) -> str:
+def interval(bounds: tuple[float, float] | None, write: Callable[[float], str] = _rough) -> str:
     """Low to high, or a dash."""
     return "-" if bounds is None else f"{write(bounds[0])} to {write(bounds[1])}"
 

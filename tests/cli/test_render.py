@@ -1,0 +1,44 @@
+"""What people see: nothing wider than a terminal of 80 columns where it matters, no trailing blanks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+
+PLAN = ("plan", "--params", "7e9", "--tokens", "1e12")
+
+
+@pytest.mark.parametrize("law", ["law.json", "step-law"])
+def test_a_plan_fits_80_columns(run: Run, law: str) -> None:
+    run("simulate", "-o", "sweep.csv")
+    run("fit", "sweep.csv")
+    lines = run(*PLAN, "--law", law).out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert any(line.startswith("peak_lr") and line.endswith("the law") for line in lines)
+    assert any(line.startswith("beta2") and line.endswith("default") for line in lines)
+
+
+def test_a_pinned_batch_is_the_users_word(run: Run) -> None:
+    lines = run(*PLAN, "--law", "step-law", "--batch-tokens", "4Mi").out.splitlines()
+    assert any(line.startswith("batch_tokens") and line.endswith("you") for line in lines)
+
+
+def test_no_line_ends_in_blanks(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("params,tokens\n7e9,1e12\n")
+    run("simulate", "-o", "sweep.csv")
+    printed = [
+        run("fit", "sweep.csv").out,
+        run(*PLAN, "--explain", "-o", "config.yaml").out,
+        run("plan", "--targets", "t.csv").out,
+        run("check", "config.yaml").out,
+        run("check", "--explain", "all").out,
+    ]
+    assert all(printed)
+    assert [line for text in printed for line in text.splitlines() if line != line.rstrip()] == []
+
+
+def test_a_plan_names_the_next_command(run: Run) -> None:
+    assert run(*PLAN).err.splitlines()[-1].startswith("next: add -o config.yaml")
