@@ -43,14 +43,18 @@ class Settled:
 
 
 def formula(power: PowerLaw, inputs: Mapping[str, float]) -> str:
-    """Write a power law with numbers in it.
+    """Write a law with numbers in it.
 
     >>> from hptransfer.published import published_law
     >>> law = published_law("step-law")
     >>> formula(law.peak_lr, {"params": 7e9, "tokens": 1e12})
     '1.79 * 7e+09^-0.713 (params) * 1e+12^0.307 (tokens)'
     """
-    terms = [f"{inputs[name]:.4g}^{exponent:.4g} ({name})" for name, exponent in power.exponents.items()]
+    if power.form == "linear-in-log":
+        slopes = [f"{e:+.4g} ln {inputs[name]:.4g} ({name})" for name, e in power.exponents.items()]
+        return f"{math.exp(power.log_coefficient):.4g} * (1 {' '.join(slopes)})"
+    exponents = {name: exponent for name, exponent in power.exponents.items() if exponent != 0}
+    terms = [f"{inputs[name]:.4g}^{exponent:.4g} ({name})" for name, exponent in exponents.items()]
     return " * ".join([f"{math.exp(power.log_coefficient):.4g}", *terms])
 
 

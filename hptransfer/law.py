@@ -27,7 +27,13 @@ from hptransfer.errors import InputError, Problem, plain
 SCHEMA_VERSION = 1
 """The newest law.json this version reads and the one it writes."""
 
-Input = Literal["params", "tokens", "batch_tokens", "flops", "tokens_per_param"]
+Input = Literal[
+    "params", "tokens", "batch_tokens", "flops", "tokens_per_param",
+    "loss", "width", "depth", "active_ratio", "experts",
+]  # fmt: skip
+"""What a law may ask for: counts, tokens, FLOP, nats per token; active_ratio is active over all experts."""
+
+Form = Literal["power", "linear-in-log"]
 Certainty = Literal["verified", "second-hand", "recalled", "uncertain", "fitted"]
 ParamsKind = Literal["non-embedding", "total", "active", "unspecified"]
 LossUnit = Literal["nats", "bits", "bpb", "perplexity"]
@@ -83,10 +89,15 @@ class Uncertainty(Record):
 
 
 class PowerLaw(Record):
-    """y = exp(log_coefficient) * prod(input ** exponent); natural logs, inputs in counts and tokens."""
+    """y = exp(log_coefficient) * prod(input ** exponent); natural logs, inputs in counts and tokens.
+
+    In the form "linear-in-log" it is exp(log_coefficient) * (1 + sum(exponent * ln input)), which is
+    positive in part of the world only: a plan refuses where it is not.
+    """
 
     log_coefficient: FiniteFloat
     exponents: dict[Input, FiniteFloat]
+    form: Form = "power"
     uncertainty: Uncertainty | None = None
     certainty: Certainty = "fitted"
     source: str = ""
@@ -129,6 +140,24 @@ class Bowl(Record):
             msg = "log_amplitude and centre must name the same inputs"
             raise ValueError(msg)
         return self
+
+
+class LossTerm(Record):
+    """One term of a loss law: coefficient / input ** exponent."""
+
+    input: Input
+    coefficient: Positive
+    exponent: Positive
+
+
+class LossLaw(Record):
+    """loss = floor + (sum of terms) ** outer_exponent, nats per token of the law's corpus and tokenizer."""
+
+    floor: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    terms: tuple[LossTerm, ...]
+    outer_exponent: Positive = 1.0
+    certainty: Certainty = "fitted"
+    source: str = ""
 
 
 class Note(Record):
@@ -204,6 +233,9 @@ class Law(Record):
     peak_lr: PowerLaw | None  # at the law's own batch, unless batch_tokens is among its inputs
     peak_lr_cap: Positive | None = None
     batch_tokens: PowerLaw | None
+    batch_held: Positive | None = None  # tokens; the one batch of all runs behind a law without a batch law
+    critical_batch: PowerLaw | None = None  # tokens; where more batch stops paying, several times the optimum
+    loss: LossLaw | None = None
     lr_batch_exponent: FiniteFloat | None = None  # d log LR* / d log batch at fixed params and tokens
     bowl: Bowl | None = None  # what being off the optimum costs
     tau_ema: PowerLaw | None = None  # AdamW timescale, fraction of the run
@@ -222,15 +254,20 @@ class Law(Record):
     @property
     def experimental(self) -> bool:
         """Whether any coefficient is only recalled or uncertain."""
-        parts = (self.peak_lr, self.batch_tokens, self.tau_ema)
+        parts = (self.peak_lr, self.batch_tokens, self.critical_batch, self.tau_ema, self.loss)
         return any(part is not None and part.certainty in ("recalled", "uncertain") for part in parts)
 
     def digest(self) -> str:
         """SHA-256 of what decides a plan: the numbers and the setting, not titles, sources or evidence."""
-        decisive = self.model_dump(mode="json", include=set(_DECISIVE))
-        for name in ("peak_lr", "batch_tokens", "tau_ema"):
-            if decisive[name] is not None:
+        decisive = self.model_dump(mode="json", include={*_DECISIVE, *_DECISIVE_IF_PRESENT})
+        for name in _DECISIVE_IF_PRESENT:
+            if decisive[name] is None:
+                del decisive[name]
+        for name in _SOURCED:
+            if decisive.get(name) is not None:
                 decisive[name].pop("source")
+                if decisive[name].get("form") == "power":
+                    del decisive[name]["form"]
         canonical = json.dumps(decisive, sort_keys=True, separators=(",", ":"))
         return f"sha256:{hashlib.sha256(canonical.encode()).hexdigest()}"
 
@@ -240,7 +277,6 @@ _DECISIVE = (
     "peak_lr_cap",
     "batch_tokens",
     "lr_batch_exponent",
-    "bowl",
     "tau_ema",
     "params_kind",
     "seq_len",
@@ -248,6 +284,8 @@ _DECISIVE = (
     "flops_formula",
     "fitted_on",
 )
+_DECISIVE_IF_PRESENT = ("batch_held", "bowl", "critical_batch", "loss")  # absent, they leave digests as they were
+_SOURCED = ("peak_lr", "batch_tokens", "critical_batch", "tau_ema", "loss")
 
 _DRAWS = "@draws"
 

@@ -10,21 +10,30 @@ from typing import Any, Literal
 from hptransfer.arithmetic import PLAIN
 from hptransfer.derivation import Origin, Settled, derive_origins, setting_number, settle
 from hptransfer.errors import RefusalError, UsageError
-from hptransfer.law import Law, Note, ParamsKind
+from hptransfer.law import Law, Note, ParamsKind, PowerLaw
 from hptransfer.prediction import (
     Inputs,
     Rounding,
+    asked_inputs,
     asks_for_flops,
     evaluate,
     is_mup,
+    linear_factor,
     plateau_names,
     takes_batch,
 )
 from hptransfer.quantities import short_count, significant
 
 DEFAULT_SEQ_LEN = 2048
-LARGEST = {"params": 1e30, "tokens": 1e30, "batch_tokens": 1e30, "seq_len": 1e12, "width": 1e9, "depth": 1e9}
-"""No target is larger: products of these stay finite."""
+EXTRA_INPUTS = ("loss", "width", "depth", "active_ratio", "experts")  # asked for by some laws only
+BOUNDS = {
+    **dict.fromkeys(("params", "tokens", "batch_tokens", "flops_per_token"), (1.0, 1e30)),
+    "seq_len": (1.0, 1e12),
+    **dict.fromkeys(("width", "depth", "experts"), (1.0, 1e9)),
+    "loss": (1e-6, 1e6),
+    "active_ratio": (1e-9, 1.0),
+}
+"""No target lies outside: products of these stay finite."""
 PLAUSIBLE_LR = (1e-7, 1.0)
 SAME_SCALE = 1.02  # values within this factor are one scale, as in the cells of a sweep
 
@@ -33,7 +42,9 @@ SAME_SCALE = 1.02  # values within this factor are one scale, as in the cells of
 class Target:
     """Where to train: params (count), tokens, and what the user pins.
 
-    `batch_tokens` pins the batch (tokens); `width` and `depth` are needed by laws in C = M * tokens.
+    `batch_tokens` pins the batch (tokens). The rest is needed by some laws only: `width` and `depth`, or
+    `flops_per_token`, by laws in C = M * tokens; `loss` (nats per token), `active_ratio` (active over all
+    experts) and `experts` (count) by laws that have them as inputs.
     """
 
     params: float
@@ -42,6 +53,10 @@ class Target:
     seq_len: int | None = None
     width: int | None = None
     depth: int | None = None
+    loss: float | None = None
+    active_ratio: float | None = None
+    experts: int | None = None
+    flops_per_token: float | None = None
     params_kind: ParamsKind = "unspecified"
     flops_approximated: bool = False  # params or tokens came from compute by C = 6 N D
 
@@ -116,6 +131,7 @@ def plan(law: Law, target: Target, *, rounding: Rounding = "pow2") -> Plan:
         batch_tokens=target.batch_tokens,
         seq_len=_seq_len(law, target),
         flops=_flops(law, target),
+        others=_others(law, target),
     )
     return _assemble(law, target, rounding, _evaluate(law, inputs, rounding, PLAIN))
 
@@ -137,6 +153,10 @@ def plan_targets(law: Law, targets: Sequence[Target], *, rounding: Rounding = "p
             batch_tokens=np.array([targets[i].batch_tokens for i in group]) if pinned else None,
             seq_len=np.array([_seq_len(law, targets[i]) for i in group]),
             flops=np.array([_flops(law, targets[i]) for i in group]),
+            others={
+                name: np.array([_others(law, targets[i])[name] for i in group])
+                for name in _others(law, targets[group[0]])
+            },
         )
         with np.errstate(all="ignore"):  # what is not finite is refused below, target by target
             values = _evaluate(law, inputs, rounding, np)
@@ -186,10 +206,10 @@ def target_scale(*, params: float | None, tokens: float | None, flops: float | N
 
 
 def _refuse_what_the_law_cannot_answer(law: Law, target: Target) -> None:
-    for name, largest in LARGEST.items():
+    for name, (smallest, largest) in BOUNDS.items():
         value = getattr(target, name)
-        if value is not None and not 1 <= value <= largest:
-            msg = f"{name}: got {value:.6g}, need a number from 1 to {largest:g}."
+        if value is not None and not smallest <= value <= largest:
+            msg = f"{name}: got {value:.6g}, need a number from {smallest:g} to {largest:g}."
             raise UsageError(msg)
     if "unspecified" not in (law.params_kind, target.params_kind) and law.params_kind != target.params_kind:
         msg = (
@@ -197,11 +217,43 @@ def _refuse_what_the_law_cannot_answer(law: Law, target: Target) -> None:
             "Give --params as the law counts them, or fit a law on a sweep that counts them your way."
         )
         raise RefusalError(msg)
-    if takes_batch(law) and law.batch_tokens is None and target.batch_tokens is None:
-        msg = f"law {law.id} takes the batch as an input. Add --batch-tokens B (tokens per optimizer step)."
+    missing = list(_missing_options(law, target))
+    if missing:
+        msg = f"law {law.id} has inputs that nobody gave. Add {' and '.join(missing)}."
         raise UsageError(msg)
+    if law.peak_lr is not None and law.peak_lr.form == "linear-in-log":
+        _refuse_no_lr(law, law.peak_lr, target)
     _refuse_unseen_direction(law, "params", target.params)
     _refuse_unseen_direction(law, "tokens", target.tokens)
+
+
+def _missing_options(law: Law, target: Target) -> Iterator[str]:
+    """Options that the law's inputs need and the target does not answer, each with what it means."""
+    if takes_batch(law) and law.batch_tokens is None and target.batch_tokens is None:
+        yield "--batch-tokens B (tokens per optimizer step)"
+    no_shape = target.width is None or target.depth is None
+    shapeless = law.flops_formula == "MD" and asks_for_flops(law) and target.flops_per_token is None
+    if shapeless and law.params_kind == "active":
+        yield "--flops-per-token M (its compute is M * tokens, M non-embedding FLOP of the active weights)"
+    elif shapeless and no_shape:
+        yield (
+            "--width and --depth (its compute is M * tokens, M = 72 depth width^2 + 12 depth width seq_len; "
+            "6 * params * tokens would be up to 24 % off in batch)"
+        )
+    for name in EXTRA_INPUTS:
+        if name in asked_inputs(law) and getattr(target, name) is None:
+            yield f"--{name.replace('_', '-')}"
+
+
+def _refuse_no_lr(law: Law, power: PowerLaw, target: Target) -> None:
+    """A law that is linear in logs crosses zero somewhere, and says nothing beyond."""
+    logs = {"params": math.log(target.params), "tokens": math.log(target.tokens)}
+    if linear_factor(power, logs) <= 0:
+        msg = (
+            f"law {law.id} gives no positive learning rate at {short_count(target.params)} params: it is "
+            "linear in the logarithm and has crossed zero. Use another law, such as --law step-law."
+        )
+        raise RefusalError(msg)
 
 
 def _refuse_unseen_direction(law: Law, name: Literal["params", "tokens"], value: float) -> None:
@@ -260,6 +312,7 @@ def _inputs_by_name(law: Law, target: Target, values: Mapping[str, Any]) -> dict
     """Inputs of the law at the target by their names, in counts, tokens and FLOP."""
     inputs = {"params": target.params, "tokens": target.tokens}
     inputs["tokens_per_param"] = target.tokens / target.params
+    inputs |= _others(law, target)
     if asks_for_flops(law):
         inputs["flops"] = _flops(law, target)
     if values["batch_tokens"] is not None:
@@ -302,6 +355,7 @@ def _reach(law: Law, target: Target, batch_tokens: float | None) -> dict[str, Re
     """How far each input of the law lies outside its fitted range."""
     at: dict[str, float] = {"params": target.params, "tokens": target.tokens}
     at["tokens_per_param"] = target.tokens / target.params
+    at |= _others(law, target)
     if asks_for_flops(law):
         at["flops"] = _flops(law, target)
     if batch_tokens is not None and (takes_batch(law) or target.batch_tokens is not None):
@@ -318,7 +372,7 @@ def _plan_warnings(
     law: Law, target: Target, values: Mapping[str, Any], reach: Mapping[str, Reach]
 ) -> list[Note]:
     """Coded warnings of one plan: the law's own, then what is missing, assumed or out of range."""
-    notes = [] if law.fit is None else list(law.warnings)
+    notes = list(law.warnings)
     known = {note.code for note in notes}
     found = [*_warnings_of_law(law, values), *_warnings_of_target(law, target)]
     notes += [note for note in found if note.code not in known]
@@ -347,7 +401,8 @@ def _warnings_of_law(law: Law, values: Mapping[str, Any]) -> Iterator[Note]:
         text = f"a peak LR of {run_lr:.3g} is not plausible: is the target what was meant, is the law whole?"
         yield Note(code="implausible-lr", message=text)
     if values["batch_tokens"] is None:
-        text = f"law {law.id} says nothing about the batch: pin one with --batch-tokens."
+        held = f" (its runs held {short_count(law.batch_held)} tokens)" if law.batch_held else ""
+        text = f"law {law.id} says nothing about the batch{held}: pin one with --batch-tokens."
         yield Note(code="no-batch-law", message=text)
     if is_mup(law):
         text = "the LR is a µP base LR: per-tensor factors apply, and it is not meant for models in SP."
@@ -387,11 +442,14 @@ def _flops(law: Law, target: Target) -> float:
         return math.nan
     if law.flops_formula != "MD":
         return 6.0 * target.params * target.tokens
-    if target.width is None or target.depth is None:
-        msg = (
-            f"law {law.id} counts compute as M * tokens with M = 72 depth width^2 + 12 depth width seq_len, "
-            "and 6 * params * tokens would be up to 24 % off in batch. Add --width and --depth."
-        )
-        raise UsageError(msg)
+    if target.flops_per_token is not None:
+        return target.flops_per_token * target.tokens
+    assert target.width is not None  # noqa: S101 - a target without shape was refused
+    assert target.depth is not None  # noqa: S101
     per_token = 72 * target.depth * target.width**2 + 12 * target.depth * target.width * _seq_len(law, target)
     return per_token * target.tokens
+
+
+def _others(law: Law, target: Target) -> dict[str, float]:
+    """Inputs beyond scale, batch and compute that the law asks for, by name."""
+    return {name: float(getattr(target, name)) for name in EXTRA_INPUTS if name in asked_inputs(law)}

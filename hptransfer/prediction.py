@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from hptransfer.arithmetic import PLAIN, Numbers
 from hptransfer.bowl import amplitude, excess, plateau, valley
-from hptransfer.law import Bowl, Law, PowerLaw
+from hptransfer.law import Bowl, Law, LossLaw, PowerLaw
 from hptransfer.published import published_law
 
 Rounding = Literal["pow2", "sequences", "none"]
@@ -31,6 +31,7 @@ class Inputs:
     batch_tokens: Numbers | None  # pinned by the user
     seq_len: Numbers
     flops: Numbers  # NaN where the law does not ask for compute
+    others: Mapping[str, Numbers] = field(default_factory=dict)  # loss, width, ...: what else the law asks
 
 
 def evaluate(law: Law, inputs: Inputs, rounding: Rounding, xp: Any) -> dict[str, Numbers | None]:
@@ -40,6 +41,7 @@ def evaluate(law: Law, inputs: Inputs, rounding: Rounding, xp: Any) -> dict[str,
         "tokens": xp.log(inputs.tokens),
         "tokens_per_param": xp.log(inputs.tokens) - xp.log(inputs.params),
         "flops": xp.log(inputs.flops),
+        **{name: xp.log(value) for name, value in inputs.others.items()},
     }
     values: dict[str, Numbers | None] = dict.fromkeys(
         ("peak_lr", "peak_lr_lo", "peak_lr_hi", "peak_lr_run", "batch_tokens", "batch_tokens_lo",
@@ -47,12 +49,14 @@ def evaluate(law: Law, inputs: Inputs, rounding: Rounding, xp: Any) -> dict[str,
          "excess", *plateau_names())
     )  # fmt: skip
     if law.batch_tokens is not None:
-        log_batch = _predict(law.batch_tokens, logs)
+        log_batch = predict_log(law.batch_tokens, logs, xp)
         half = _half_width(law.batch_tokens, logs, law, xp)
         values["batch_tokens"] = values["batch_tokens_own"] = xp.exp(log_batch)
         if half is not None and inputs.batch_tokens is None:
             values["batch_tokens_lo"] = xp.exp(log_batch - half)
             values["batch_tokens_hi"] = xp.exp(log_batch + half)
+    elif law.batch_held is not None:
+        values["batch_tokens_own"] = law.batch_held
     if inputs.batch_tokens is not None:
         values["batch_tokens"] = values["batch_tokens_run"] = inputs.batch_tokens
     elif values["batch_tokens"] is not None:
@@ -72,7 +76,7 @@ def _evaluate_lr(
     batch, own, run = values["batch_tokens"], values["batch_tokens_own"], values["batch_tokens_run"]
     if batch is not None:
         logs = logs | {"batch_tokens": xp.log(batch)}
-    best = _predict(power, logs)  # at the law's own batch, or at the given one where that is an input
+    best = predict_log(power, logs, xp)  # at the law's own batch, or at the given one where that is an input
     half = _half_width(power, logs, law, xp)
     start = batch if takes_batch(law) or own is None else own
 
@@ -162,8 +166,8 @@ def predicted_excess(
     if law.bowl is None or law.peak_lr is None or law.batch_tokens is None:
         return None
     logs = {"params": math.log(params), "tokens": math.log(tokens)}
-    u = math.log(peak_lr) - _predict(law.peak_lr, logs)
-    v = math.log(batch_tokens) - _predict(law.batch_tokens, logs)
+    u = math.log(peak_lr) - predict_log(law.peak_lr, logs)
+    v = math.log(batch_tokens) - predict_log(law.batch_tokens, logs)
     return math.expm1(amplitude(law.bowl, logs, PLAIN) * excess(law.bowl, u, v, PLAIN))
 
 
@@ -174,9 +178,30 @@ def batch_slope(law: Law) -> float:
     return SQRT_RULE if law.lr_batch_exponent is None else law.lr_batch_exponent
 
 
-def _predict(power: PowerLaw, logs: Mapping[str, Numbers]) -> Numbers:
-    """Natural log of a power law at natural logs of its inputs."""
+def predict_log(power: PowerLaw, logs: Mapping[str, Numbers], xp: Any = PLAIN) -> Numbers:
+    """Natural log of a law's value at natural logs of its inputs.
+
+    A law that is linear in logs must be positive there: `linear_factor` says whether it is.
+    """
+    if power.form == "linear-in-log":
+        return power.log_coefficient + xp.log(linear_factor(power, logs))
     return sum((e * logs[name] for name, e in power.exponents.items()), start=power.log_coefficient)
+
+
+def linear_factor(power: PowerLaw, logs: Mapping[str, Numbers]) -> Numbers:
+    """Value over coefficient of a law that is linear in logs: 1 + sum(exponent * ln input)."""
+    return sum((e * logs[name] for name, e in power.exponents.items()), start=1.0)
+
+
+def predict_loss(law: LossLaw, inputs: Mapping[str, float]) -> float:
+    """Loss (nats per token) at a law's inputs by name.
+
+    >>> from hptransfer.published import published_law
+    >>> predict_loss(published_law("besiroglu").loss, {"params": 1e9, "tokens": 2e10})
+    2.530050
+    """
+    reducible = sum(term.coefficient / inputs[term.input] ** term.exponent for term in law.terms)
+    return float(law.floor + reducible**law.outer_exponent)
 
 
 def _half_width(power: PowerLaw, logs: Mapping[str, Numbers], law: Law, xp: Any) -> Numbers | None:
@@ -205,7 +230,9 @@ def _timescale_weight_decay(
     lr, batch = values["peak_lr_run"], values["batch_tokens_run"]
     if lr is None or batch is None or is_mup(law):  # under µP the LR of the matrices is not known here
         return None
-    return batch / (lr * xp.exp(_predict(timescale_law(law), logs)) * inputs.tokens)
+    if not uses_adam(law):  # the timescale is AdamW's
+        return None
+    return batch / (lr * xp.exp(predict_log(timescale_law(law), logs, xp)) * inputs.tokens)
 
 
 def timescale_law(law: Law) -> PowerLaw:
@@ -220,9 +247,19 @@ def takes_batch(law: Law) -> bool:
     return law.peak_lr is not None and "batch_tokens" in law.peak_lr.exponents
 
 
+def asked_inputs(law: Law) -> set[str]:
+    """Names of all inputs that a plan with this law needs."""
+    return {name for p in (law.peak_lr, law.batch_tokens) if p is not None for name in p.exponents}
+
+
 def asks_for_flops(law: Law) -> bool:
     """Whether the law is one in training compute."""
-    return any("flops" in p.exponents for p in (law.peak_lr, law.batch_tokens) if p is not None)
+    return "flops" in asked_inputs(law)
+
+
+def uses_adam(law: Law) -> bool:
+    """Whether the runs behind the law used an optimizer of the Adam family, as far as it says."""
+    return "adam" in str(law.setting.get("optimizer", "adamw")).lower()
 
 
 def is_mup(law: Law) -> bool:

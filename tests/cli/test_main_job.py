@@ -88,7 +88,7 @@ def test_targets_come_back_in_order_with_the_contracts_keys(run: Run, tmp_path: 
         (("plan", "--law", "steplaw", "--params", "1e9", "--tokens", "1e10"), "Did you mean 'step-law'"),
         (("plan", "--tokns", "1"), "--tokens"),
         (("plan", "--law", "no.json", "--params", "1e9", "--tokens", "1e10"), "no such file"),
-        (("plan", "--law", "kaplan", "--params", "1e9", "--tokens", "1e10"), "no published law"),
+        (("plan", "--law", "zhou", "--params", "1e9", "--tokens", "1e10"), "no published law"),
         (("plan", "--round", "up", "--params", "1e9", "--tokens", "1e10"), "--round"),
         (("fit", "missing.csv"), "missing.csv"),
         (("fit", "--column", "loss", "x.csv"), "need NAME=VALUE"),
