@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from hptransfer.anchoring import anchor
 from hptransfer.checks import CHECKS
 from hptransfer.checks.base import Check, Deviation, Severity, Subject, Tolerances, Value
 from hptransfer.config import TrainConfig, config_from_document
@@ -215,8 +216,13 @@ def _with_law(subject: Subject, config: TrainConfig, law: Law) -> Subject:
 
 
 def plan_again(config: TrainConfig, law: Law, batch_tokens: float | None) -> Plan:
-    """Plan a config's target again with a law, with the batch pinned where one is given. Errors as `plan`."""
+    """Plan a config's target again with a law, with the batch pinned where one is given.
+
+    A config's anchors set the law's level, as they did when it was planned. Errors as `plan` and `anchor`.
+    """
     asked = config.plan
+    if asked.anchors:
+        law = anchor(law, asked.anchors, params_kind=config.target.params_kind)
     target = Target(
         params=config.target.params,
         tokens=config.target.tokens,
@@ -224,6 +230,10 @@ def plan_again(config: TrainConfig, law: Law, batch_tokens: float | None) -> Pla
         seq_len=asked.seq_len,
         width=asked.width,
         depth=asked.depth,
+        loss=asked.loss,
+        active_ratio=asked.active_ratio,
+        experts=asked.experts,
+        flops_per_token=asked.flops_per_token,
         params_kind=config.target.params_kind,
     )
     return plan(law, target, rounding=asked.rounding)

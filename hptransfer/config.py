@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from hptransfer import __version__
+from hptransfer.anchoring import Anchor
 from hptransfer.derivation import setting_number
 from hptransfer.errors import InputError, Problem, RefusalError, did_you_mean, plain
 from hptransfer.law import Note, ParamsKind, Record
@@ -117,6 +118,16 @@ class Asked(ConfigRecord):
     seq_len: Count | None
     width: Count | None
     depth: Count | None
+    loss: Positive | None = None
+    active_ratio: Positive | None = None
+    experts: Count | None = None
+    flops_per_token: Positive | None = None
+    anchors: Annotated[
+        tuple[Anchor, ...], Field(max_length=100)
+    ] = ()  # tuned models that set the level of the law
+
+
+_ASKED_BY_SOME = ("loss", "active_ratio", "experts", "flops_per_token", "anchors")  # written where given
 
 
 class Outside(ConfigRecord):
@@ -162,13 +173,17 @@ class Checked(NamedTuple):
     problems: tuple[FieldProblem, ...]
 
 
-def config_from_plan(plan: Plan, law_reference: LawReference) -> TrainConfig:
+def config_from_plan(
+    plan: Plan, law_reference: LawReference, *, anchors: Sequence[Anchor] = ()
+) -> TrainConfig:
     """Make the config of a plan; `law_reference` says where a check will find the law.
+
+    With `anchors` the reference is to the law before it was anchored: the config keeps the anchors.
 
     Raises:  RefusalError when the law gives values that nobody could run (a broken setting, a zero LR).
     """
     try:
-        return _config(plan, law_reference, run_values(plan))
+        return _config(plan, law_reference, anchors)
     except ValidationError as error:
         item = error.errors(include_url=False)[0]
         field, got = ".".join(map(str, item["loc"])), plain(item.get("input"), limit=60)
@@ -176,7 +191,8 @@ def config_from_plan(plan: Plan, law_reference: LawReference) -> TrainConfig:
         raise RefusalError(msg) from None
 
 
-def _config(plan: Plan, law_reference: LawReference, values: RunValues) -> TrainConfig:
+def _config(plan: Plan, law_reference: LawReference, anchors: Sequence[Anchor]) -> TrainConfig:
+    values = run_values(plan)
     return TrainConfig(
         **values.model_dump(),
         hptransfer_config=CONFIG_VERSION,
@@ -197,6 +213,11 @@ def _config(plan: Plan, law_reference: LawReference, values: RunValues) -> Train
             seq_len=plan.target.seq_len,
             width=plan.target.width,
             depth=plan.target.depth,
+            loss=plan.target.loss,
+            active_ratio=plan.target.active_ratio,
+            experts=plan.target.experts,
+            flops_per_token=plan.target.flops_per_token,
+            anchors=tuple(anchors),
         ),
         planned=values,
         origin=_origins(plan),
@@ -244,11 +265,20 @@ def config_to_yaml(config: TrainConfig) -> str:
     """Write a config so that every YAML reader, 1.1 or 1.2, takes its numbers as the same numbers."""
     content = config.model_dump(mode="json")
     content["law"] = {key: value for key, value in content["law"].items() if value is not None}
+    content["plan"] = _asked(content["plan"])
     if not content["override"]:
         del content["override"]
     first = (MARK, "hptransfer_version", "target")
     ordered = {**{name: content[name] for name in first}, **content}
     return "\n".join([FIRST_LINE, *_mapping_lines(ordered, "")]) + "\n"
+
+
+def _asked(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What a plan was asked for, without what only some laws need and nobody gave."""
+    kept = {key: value for key, value in content.items() if value or key not in _ASKED_BY_SOME}
+    if "anchors" in kept:
+        kept["anchors"] = [{k: v for k, v in one.items() if v is not None} for one in kept["anchors"]]
+    return kept
 
 
 def _mapping_lines(content: Mapping[str, Any], indent: str) -> Iterator[str]:

@@ -284,7 +284,12 @@ _DECISIVE = (
     "flops_formula",
     "fitted_on",
 )
-_DECISIVE_IF_PRESENT = ("batch_held", "bowl", "critical_batch", "loss")  # absent, they leave digests as they were
+_DECISIVE_IF_PRESENT = (
+    "batch_held",
+    "bowl",
+    "critical_batch",
+    "loss",
+)  # absent, they leave digests as they were
 _SOURCED = ("peak_lr", "batch_tokens", "critical_batch", "tau_ema", "loss")
 
 _DRAWS = "@draws"

@@ -27,6 +27,8 @@ def _stale_law(subject: Subject) -> Iterator[Deviation]:
 
 
 def _params_kinds_differ(subject: Subject) -> bool:
+    if subject.settled.plan.anchors:  # counted as the anchors are: a ratio needs no more
+        return False
     kinds = {_law(subject).params_kind, subject.settled.target.params_kind}
     return len(kinds - {"unspecified"}) == 2
 

@@ -40,11 +40,11 @@ def _off_law_lr(subject: Subject) -> Iterator[Deviation]:
 
 def _costly(subject: Subject) -> Iterator[Deviation]:
     """The loss that LR and batch are predicted to lose, beyond what the plan gives up for its batch."""
-    config, law, plan = subject.settled, subject.law, subject.as_asked
-    if law is None or plan is None or config.peak_lr is None or config.batch_tokens is None:
+    config, plan = subject.settled, subject.as_asked
+    if plan is None or config.peak_lr is None or config.batch_tokens is None:
         return
     cost = predicted_excess(
-        law,
+        plan.law,
         params=config.target.params,
         tokens=config.target.tokens,
         peak_lr=config.peak_lr,

@@ -7,11 +7,28 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from hptransfer.cli.options import Force, Json, ParamsKindOption, Quiet, SeqLen, one_of
+from hptransfer.cli.options import (
+    ActiveRatio,
+    Batch,
+    Depth,
+    Experts,
+    FlopsPerToken,
+    Force,
+    Json,
+    Loss,
+    ParamsKindOption,
+    Quiet,
+    SeqLen,
+    Width,
+    one_of,
+)
 from hptransfer.cli.talk import Talk
 from hptransfer.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hptransfer.anchoring import Anchor
     from hptransfer.planning import Plan
     from hptransfer.project import ResolvedLaw
 
@@ -35,14 +52,22 @@ def command(
     targets: Annotated[
         Text, typer.Option("--targets", help="CSV of targets: params,tokens[,batch_tokens]; - is stdin.")
     ] = None,
-    batch_tokens: Annotated[
-        Text, typer.Option("--batch-tokens", help="Pin the batch: tokens per optimizer step.")
+    anchors: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--anchor",
+            metavar="NAME=VALUE,...",
+            help="A tuned model that sets the level: params=1e8,tokens=2e9,lr=3e-3,batch_tokens=262144.",
+        ),
     ] = None,
+    batch_tokens: Batch = None,
     seq_len: SeqLen = None,
-    width: Annotated[
-        int | None, typer.Option("--width", min=1, help="Model width (laws in compute).")
-    ] = None,
-    depth: Annotated[int | None, typer.Option("--depth", min=1, help="Layers (laws in compute).")] = None,
+    width: Width = None,
+    depth: Depth = None,
+    loss: Loss = None,
+    active_ratio: ActiveRatio = None,
+    experts: Experts = None,
+    flops_per_token: FlopsPerToken = None,
     params_kind: ParamsKindOption = None,
     rounding: Annotated[
         str,
@@ -56,28 +81,43 @@ def command(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Plan the hyperparameters of a large run from a law.
+    """Plan the hyperparameters of a large run from a law, at its own level or at that of tuned models.
 
     Prints peak LR, batch, steps, warm-up and weight decay with intervals, where each came from and how
     far it extrapolates. With -o writes a config that `hptransfer check` can hold a run to.
     """
     from hptransfer.cli import render
-    from hptransfer.cli.wanted import Wanted
+    from hptransfer.cli.wanted import Wanted, anchored, read_anchors
     from hptransfer.planning import plan, plan_targets
     from hptransfer.project import resolve_law
 
     talk = Talk(quiet=quiet)
-    wanted = Wanted(params, tokens, flops, batch_tokens, seq_len, width, depth, params_kind)
+    wanted = Wanted(
+        params=params,
+        tokens=tokens,
+        flops=flops,
+        batch_tokens=batch_tokens,
+        seq_len=seq_len,
+        width=width,
+        depth=depth,
+        params_kind=params_kind,
+        loss=loss,
+        active_ratio=active_ratio,
+        experts=experts,
+        flops_per_token=flops_per_token,
+    )
     rounded = one_of(rounding, ROUNDINGS, "--round")
     resolved = resolve_law(law)
-    talk.say(f"law: {resolved.origin}")
+    tuned = read_anchors(anchors or [])
+    planned_with = anchored(resolved.law, tuned, wanted)
+    talk.say(f"law: {resolved.origin}" + (f", at the level of {len(tuned)} --anchor" if tuned else ""))
     if targets is None:
-        plans = [plan(resolved.law, wanted.target(), rounding=rounded)]
+        plans = [plan(planned_with, wanted.target(), rounding=rounded)]
     elif output is not None or explain:
         msg = "--targets makes many plans: it goes with --json or a table, not with --output or --explain."
         raise UsageError(msg)
     else:
-        plans = plan_targets(resolved.law, wanted.targets(targets), rounding=rounded)
+        plans = plan_targets(planned_with, wanted.targets(targets), rounding=rounded)
     plans = [replace(p, warnings=(*resolved.warnings, *p.warnings)) for p in plans]
     if json:
         render.print_json_lines(render.plan_content(p) for p in plans)
@@ -90,14 +130,16 @@ def command(
     if output is None and not json:
         talk.then("add -o config.yaml for a config that `hptransfer check` can hold a run to")
     elif output is not None:
-        _write_config(plans[0], resolved, output, force=force, talk=talk)
+        _write_config(plans[0], resolved, tuned, output, force=force, talk=talk)
 
 
-def _write_config(planned: Plan, law: ResolvedLaw, output: str, *, force: bool, talk: Talk) -> None:
+def _write_config(
+    planned: Plan, law: ResolvedLaw, anchors: Sequence[Anchor], output: str, *, force: bool, talk: Talk
+) -> None:
     from hptransfer.config import config_from_plan, config_to_yaml
     from hptransfer.files import write_text
 
-    text = config_to_yaml(config_from_plan(planned, law.reference_from(output)))
+    text = config_to_yaml(config_from_plan(planned, law.reference_from(output), anchors=anchors))
     talk.wrote(write_text(output, text, force=force, inputs=law.files), output)
     if output != "-":
         talk.then(f"hptransfer check {output}")
