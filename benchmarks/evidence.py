@@ -7,7 +7,10 @@ Real sweeps are read from `../shared/data`, beside the project; without them the
 
 from __future__ import annotations
 
+import csv
+import itertools
 import json
+import math
 import re
 import statistics
 import subprocess
@@ -119,11 +122,109 @@ def properties() -> Iterator[Row]:
     )
 
 
+def published_laws() -> Iterator[Row]:
+    """Every golden value of the published laws, and what the reference sheet lists, evaluated again."""
+    from hptransfer.comparing import compare
+    from hptransfer.planning import Target
+    from hptransfer.published import entries, published_law
+
+    wanted = "golden or reference_table or reference_ratios or timescale"
+    done = run([sys.executable, "-m", "pytest", "-q", "-k", wanted, "-p", "no:cacheprovider", "tests"])
+    laws = [published_law(law_id) for law_id in entries()]
+    goldens = sum(len(entry["golden"]) for entry in entries().values())
+    passed = "all within the digits printed" if done.returncode == 0 else done.stdout.strip()[-200:]
+    yield (f"{len(laws)} published laws, {goldens} golden values", passed, "laws.md 16 and 19")
+    experimental = ", ".join(law.id for law in laws if law.experimental)
+    yield ("experimental, never a default", experimental, "recalled or uncertain ones")
+    for params, tokens in ((1e9, 2e10), (7e9, 1e12), (70e9, 15e12)):
+        found = compare(Target(params=params, tokens=tokens), ids=ADAMW_LAWS)
+        values = ", ".join(f"{one.law.id} {one.peak_lr:.3g}" for one in found if one.peak_lr)
+        yield (f"peak LR at {params:.3g} / {tokens:.3g}", values, "laws.md 16.1")
+
+
+ADAMW_LAWS = ("step-law", "deepseek-llm", "moonlight", "openeurollm", "kaplan")
+OPEN_EURO = SHARED / "data/oellm_dense_english_upto_302M.csv"
+GRIDS = {
+    "Step Law's grid": (STEP_LAW, ("N", "D", "lr", "bs", "smooth loss"), 2048),
+    "OpenEuroLLM's grid": (OPEN_EURO, ("N", "D", "lr", "gbsz", "loss"), 4096),
+}
+
+
+def anchors() -> Iterator[Row]:
+    """Each cell of a real grid as the anchor of every dearer one: error and coverage, by law."""
+    for grid, (path, columns, seq_len) in GRIDS.items():
+        if not path.exists():
+            yield (f"anchors on {grid}", "not here: needs ../shared/data", "")
+            continue
+        cells = interior_optima(path, columns, seq_len)
+        for law_id in ("step-law", "deepseek-llm", "moonlight", "openeurollm"):
+            yield (f"{law_id} from one cell of {grid}", *anchored_errors(law_id, cells))
+
+
+def interior_optima(path: Path, columns: tuple[str, ...], seq_len: int) -> list[tuple[float, ...]]:
+    """(params, tokens, lr, batch_tokens) of the best run of each cell that is not on its grid's edge."""
+    cells: dict[tuple[float, float], list[tuple[float, ...]]] = {}
+    with path.open() as lines:
+        for row in csv.DictReader(lines):
+            params, tokens, *run_values = (float(row[column] or "nan") for column in columns)
+            if math.isfinite(run_values[-1]):
+                cells.setdefault((params, tokens), []).append(tuple(run_values))
+    optima: list[tuple[float, ...]] = []
+    for scale, runs in cells.items():
+        lr, batch, _ = min(runs, key=lambda values: values[-1])
+        inside = [
+            min(level) < best < max(level)
+            for best, level in ((lr, [r[0] for r in runs]), (batch, [r[1] for r in runs]))
+        ]
+        if all(inside):
+            optima.append((*scale, lr, batch * seq_len))
+    return optima
+
+
+def anchored_errors(law_id: str, cells: list[tuple[float, ...]]) -> tuple[str, str]:
+    """Median factor off and coverage of the 90 % intervals over all pairs; beside it the law's own level."""
+    from hptransfer.anchoring import Anchor, anchor
+    from hptransfer.planning import Target, plan
+    from hptransfer.published import published_law
+
+    law = published_law(law_id)
+    off: dict[str, list[float]] = {"lr": [], "batch": [], "own level": []}
+    covered: dict[str, list[bool]] = {"lr": [], "batch": []}
+    for near, far in itertools.permutations(cells, 2):
+        if near[0] * near[1] >= far[0] * far[1]:
+            continue
+        target = Target(params=far[0], tokens=far[1])
+        tuned = Anchor(params=near[0], tokens=near[1], lr=near[2], batch_tokens=near[3])
+        moved = plan(anchor(law, [tuned]), target, rounding="none")
+        alone = plan(law.model_copy(update={"flops_formula": "6ND"}), target, rounding="none")
+        assert moved.peak_lr
+        assert moved.batch_tokens
+        assert alone.peak_lr
+        off["lr"].append(abs(math.log(moved.peak_lr / far[2])))
+        off["batch"].append(abs(math.log(moved.batch_tokens / far[3])))
+        off["own level"].append(abs(math.log(alone.peak_lr / far[2])))
+        for name, bounds, best in (
+            ("lr", moved.peak_lr_interval, far[2]),
+            ("batch", moved.batch_tokens_interval, far[3]),
+        ):
+            assert bounds
+            covered[name].append(bounds[0] <= best <= bounds[1])
+    factor = {name: math.exp(statistics.median(values)) for name, values in off.items()}
+    share = {name: statistics.mean(values) for name, values in covered.items()}
+    return (
+        f"LR off x{factor['lr']:.2f}, batch x{factor['batch']:.2f}; "
+        f"90 % intervals hold {share['lr']:.0%} and {share['batch']:.0%} ({len(off['lr'])} pairs)",
+        f"LR at the law's own level: x{factor['own level']:.2f}",
+    )
+
+
 SECTIONS: dict[str, Callable[[], Iterator[Row]]] = {
     "step-law-file": step_law_file,
     "regret": regret,
     "cold-start": cold_start,
     "properties": properties,
+    "published-laws": published_laws,
+    "anchors": anchors,
 }
 
 

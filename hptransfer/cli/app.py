@@ -16,7 +16,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from hptransfer import __version__
-from hptransfer.cli import backtest, check, fit, plan, simulate
+from hptransfer.cli import backtest, check, fit, laws, plan, simulate
 from hptransfer.cli.streams import give_up_stdout, prepare, tell
 from hptransfer.errors import HptransferError, plain
 
@@ -35,6 +35,7 @@ app = typer.Typer(
 )
 app.command("fit", epilog=fit.EXAMPLE)(fit.command)
 app.command("plan", epilog=plan.EXAMPLE)(plan.command)
+app.add_typer(laws.app, name="laws", epilog=laws.EXAMPLE)
 app.command("check", epilog=check.EXAMPLE)(check.command)
 app.command("backtest", epilog=backtest.EXAMPLE)(backtest.command)
 app.command("simulate", epilog=simulate.EXAMPLE)(simulate.command)

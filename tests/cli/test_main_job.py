@@ -137,7 +137,9 @@ def test_the_example_of_every_help_runs(run: Run, module: object) -> None:
         assert run(*arguments).code == 0, command
 
 
-@pytest.mark.parametrize("command", [(), ("fit",), ("plan",), ("check",), ("backtest",), ("simulate",)])
+@pytest.mark.parametrize(
+    "command", [(), ("fit",), ("plan",), ("laws",), ("check",), ("backtest",), ("simulate",)]
+)
 def test_help_ends_with_its_example(run: Run, command: tuple[str, ...]) -> None:
     outcome = run(*command, "--help")
     assert outcome.code == 0
