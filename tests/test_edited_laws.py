@@ -38,9 +38,10 @@ EDITS: tuple[Any, ...] = (
     [],
     {},
 )
+OTHERS: dict[str, Any] = {"loss": 2.1, "active_ratio": 0.125, "experts": 8, "flops_per_token": 4e10}
 TARGETS = [
-    Target(params=7e9, tokens=1e12, width=4096, depth=30, batch_tokens=4e6),
-    Target(params=1e9, tokens=1e11, width=2048, depth=16, batch_tokens=1e6),
+    Target(params=7e9, tokens=1e12, width=4096, depth=30, batch_tokens=4e6, **OTHERS),
+    Target(params=1e9, tokens=1e11, width=2048, depth=16, batch_tokens=1e6, **OTHERS),
 ]
 LAWS = {**{name: published_law(name) for name in law_ids()}, "fitted": fitted_law()}
 
