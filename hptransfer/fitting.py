@@ -18,7 +18,7 @@ from hptransfer.estimators import near_optimal
 from hptransfer.estimators.common import Estimate, Estimator, FitOptions
 from hptransfer.law import Fit, Input, Law, Note, SetAsideCount, Source
 from hptransfer.published import law_ids
-from hptransfer.sweep import FloatArray, Sweep
+from hptransfer.sweep import FloatArray, Sweep, SweepSource
 
 ESTIMATORS: Mapping[str, Estimator] = {
     "near-optimal": near_optimal.fit_sweep,
@@ -72,10 +72,11 @@ def fit(
 
 def _law(sweep: Sweep, options: FitOptions, estimate: Estimate, law_id: str | None) -> Law:
     """Put the estimate and everything known about the sweep into one record."""
+    files = ", ".join(plain(source.file) for source in sweep.sources)
     carried = (Note(code=code, message=message) for code, message in sweep.warnings)
     return Law(
         id=law_id or f"fitted-{_digest(sweep, options)}",
-        title=f"fitted on {', '.join(s.file for s in sweep.sources) or 'a sweep'} ({options.estimator})",
+        title=f"fitted on {files or 'a sweep'} ({options.estimator})",
         hptransfer_version=__version__,
         peak_lr=estimate.peak_lr,
         batch_tokens=estimate.batch_tokens,
@@ -83,7 +84,7 @@ def _law(sweep: Sweep, options: FitOptions, estimate: Estimate, law_id: str | No
         params_kind=sweep.params_kind,
         seq_len=sweep.seq_len,
         loss_unit=sweep.loss_unit,
-        setting=dict(sweep.setting),
+        setting={name: plain(v) if isinstance(v, str) else v for name, v in sweep.setting.items()},
         fitted_on=_ranges(sweep),
         warnings=(*carried, *estimate.warnings),
         fit=_fit_record(sweep, options, estimate),
@@ -103,10 +104,16 @@ def _fit_record(sweep: Sweep, options: FitOptions, estimate: Estimate) -> Fit:
         runs_used=estimate.runs_used,
         set_aside=tuple(_set_aside_counts(sweep)),
         cells=estimate.cells,
-        sources=tuple(Source(file=s.file, sha256=s.sha256, columns=dict(s.columns)) for s in sweep.sources),
+        sources=tuple(_source(s) for s in sweep.sources),
         draw_columns=estimate.draw_columns,
         draws=tuple(tuple(row) for row in estimate.draws.tolist()),
     )
+
+
+def _source(source: SweepSource) -> Source:
+    """An input as the law records it: names of files and columns are foreign text."""
+    columns = {name: plain(header) for name, header in source.columns.items()}
+    return Source(file=plain(source.file), sha256=source.sha256, columns=columns)
 
 
 def _set_aside_counts(sweep: Sweep) -> Iterable[SetAsideCount]:

@@ -53,6 +53,9 @@ class ResolvedLaw:
         here = (cwd or Path.cwd()).resolve()
         folder = here if config_path == STANDARD_STREAM else (here / config_path).resolve().parent
         relative = os.path.relpath((here / self.path).resolve(), folder)
+        if not relative.isprintable():  # bytes that are no UTF-8, or control characters
+            msg = f"no config can hold the name of law {plain(relative)}, and it must. Rename the file."
+            raise UsageError(msg)
         return LawReference(path=Path(relative).as_posix(), digest=digest)
 
 
@@ -160,7 +163,7 @@ def _named_law(spec: str, folder: Path, asked_by: str) -> ResolvedLaw:
     """Load a law by id or file: an id wins over a file, but a separator or `.json` always means a file."""
     if _means_file(spec) or spec == STANDARD_STREAM:
         return _law_file(spec, folder, asked_by)
-    if spec not in law_ids() and (folder / spec).is_file():
+    if spec and spec not in law_ids() and (folder / spec).exists():
         return _law_file(spec, folder, asked_by)
     return ResolvedLaw(published_law(spec), f"{spec} ({asked_by})")
 

@@ -84,6 +84,8 @@ def _run(arguments: list[str], *, debug: bool) -> int:
             with contextlib.suppress(OSError):
                 error.show(sys.stderr)
             return EXIT_ERROR
+        if "KeyboardInterrupt" in str(error):  # pydantic's compiled core wraps what interrupts it
+            return EXIT_INTERRUPTED
         if debug:
             raise
         return _fail_unexpectedly(error)

@@ -45,18 +45,25 @@ def console(stream: TextIO | None = None) -> Console:
 def table(
     title: str, columns: Iterable[str], rows: Iterable[Iterable[str]], stream: TextIO | None = None
 ) -> None:
-    """Print a table; cells are text, never markup. Columns whose name ends in `#` are right-aligned."""
+    """Print a table; cells are text, never markup.
+
+    Columns whose name ends in `#` hold numbers: right-aligned, and whole however narrow the terminal.
+    """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
     stream = sys.stdout if stream is None else stream
     grid = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1))
-    for column in columns:
-        numeric = column.endswith("#")
-        grid.add_column(Text(column.rstrip("#")), justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        grid.add_row(*(Text(cell) for cell in row))
+    cells = [list(row) for row in rows]
+    for i, column in enumerate(columns):
+        if column.endswith("#"):
+            widest = max((len(row[i]) for row in cells), default=0)
+            grid.add_column(Text(column[:-1]), justify="right", overflow="fold", min_width=widest)
+        else:
+            grid.add_column(Text(column), overflow="fold")
+    for row in cells:
+        grid.add_row(*map(Text, row))
     painter = console(stream)
     with painter.capture() as captured:
         painter.print(Text(title, style="bold"))

@@ -18,6 +18,7 @@ from hptransfer.errors import FileError
 
 STDIN = "-"
 MAX_LINE_BYTES = 1 << 20
+MAX_BLANK_BYTES = 1 << 24
 _BUFFER_BYTES = 1 << 16
 _GZIP_MAGIC = b"\x1f\x8b"
 _ENCODINGS = {
@@ -85,7 +86,7 @@ class _HashingReader(io.RawIOBase):
 
 
 class _BoundedReader(io.RawIOBase):
-    """Pass decompressed bytes through; bound their number and the length of a line.
+    """Pass decompressed bytes through; bound their number, the length of a line and the blank stretches.
 
     The lines are bounded here, block by block, because whoever reads them pays for every single one.
     """
@@ -95,6 +96,7 @@ class _BoundedReader(io.RawIOBase):
         self._path = path
         self._budget = budget
         self._line_bytes = 0  # of the line that the last block ended in
+        self._blank_bytes = 0  # of blocks that hold nothing else
 
     def readable(self) -> bool:
         return True
@@ -104,6 +106,10 @@ class _BoundedReader(io.RawIOBase):
         with _readable(self._path):
             data = self._source.read(len(buffer))
         self._budget.spend(len(data), self._path)
+        self._blank_bytes += len(data) if data.isspace() else 0
+        if self._blank_bytes > MAX_BLANK_BYTES:
+            msg = f"has more than {MAX_BLANK_BYTES:,} bytes of blank lines: not a table of runs."
+            raise FileError(self._path, msg)
         last_end = max(data.rfind(b"\n"), data.rfind(b"\r"))
         self._line_bytes = len(data) + (self._line_bytes if last_end < 0 else -last_end - 1)
         if self._line_bytes > MAX_LINE_BYTES:

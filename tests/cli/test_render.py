@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
 
+from hptransfer.cli import render
 from tests.cli.conftest import Run
 
 PLAN = ("plan", "--params", "7e9", "--tokens", "1e12")
@@ -42,3 +44,12 @@ def test_no_line_ends_in_blanks(run: Run, tmp_path: Path) -> None:
 
 def test_a_plan_names_the_next_command(run: Run) -> None:
     assert run(*PLAN).err.splitlines()[-1].startswith("next: add -o config.yaml")
+
+
+def test_numbers_stay_whole_in_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Words fold, digits don't."""
+    monkeypatch.setattr(render, "PIPE_WIDTH", 24)
+    stream = io.StringIO()
+    render.table("", ("name", "a_long_heading#"), [("some words that fold", "1,234,567")], stream)
+    assert "1,234,567" in stream.getvalue()
+    assert max(map(len, stream.getvalue().splitlines())) <= 24

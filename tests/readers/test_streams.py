@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hptransfer.errors import FileError
-from hptransfer.readers.streams import MAX_LINE_BYTES, ByteBudget, open_text
+from hptransfer.readers.streams import MAX_BLANK_BYTES, MAX_LINE_BYTES, ByteBudget, open_text
 
 
 def read_lines(path: Path | str, limit: int = 10**8) -> list[str]:
@@ -27,6 +27,7 @@ def read_lines(path: Path | str, limit: int = 10**8) -> list[str]:
         (b"\x1f\x8b" + b"x" * 50, "damaged or cut off"),
         (gzip.compress(b"lr,loss\n" * 999)[:15] + b"\xff" * 40, "damaged or cut off"),
         (b"x" * (MAX_LINE_BYTES + 2), "line longer than"),
+        (b"lr,loss\n" + b"\n" * (MAX_BLANK_BYTES + 2**17), "bytes of blank lines"),
     ],
 )
 def test_what_is_not_text_is_a_file_error(data: bytes, message: str, tmp_path: Path) -> None:
