@@ -57,12 +57,29 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Bend(Record):
+    """A possible curvature of a law along one input, of unknown sign: it widens intervals and moves nothing.
+
+    A unit bend is scale * (sqrt(1 + ((log input - middle) / scale)^2) - 1), quadratic near the data and straight
+    beyond; `mimicked` is the power law that looks like it inside the data.
+    """
+
+    input: Input
+    middle: FiniteFloat  # natural log
+    scale: Positive  # natural logs
+    variance: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    mimicked: tuple[FiniteFloat, ...]  # (log_coefficient, *exponents)
+
+
 class Uncertainty(Record):
     """What the spread of a prediction in natural logs is made of.
 
-    At inputs x = (1, log input 1, ...) the variance is
-    x' covariance x + structural_variance(distance) + cell_variance, where the distance in natural logs is
-    that of (log params, log tokens) beyond the fitted range. The 90 % interval is mean +- quantile * std.
+    At inputs x = (1, log input 1, ...) the variance is x' covariance x + structural_variance(distance) +
+    form + bends + cell_variance, where the distance in natural logs is that of (log params, log tokens) beyond
+    the fitted range, form = max(x' between x, (x . form)^2 / 2), and each bend adds its variance times the
+    square of (bend - x . mimicked). The 90 % interval is mean +- quantile * std; with `cell_df` the quantile is
+    Student's t at cell_df * (variance / (x' covariance x + cell_variance))^2 degrees of freedom: only what rests
+    on the cells' scatter has few of them (Satterthwaite).
     """
 
     covariance: tuple[tuple[FiniteFloat, ...], ...]  # of (log_coefficient, *exponents), in that order
@@ -72,6 +89,10 @@ class Uncertainty(Record):
         0.0  # logs per log beyond the range
     )
     cell_std: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0  # scatter of one cell's own optimum
+    cell_df: Positive | None = None  # degrees of freedom behind the cells' scatter
+    between: tuple[tuple[FiniteFloat, ...], ...] | None = None  # covariance over what was averaged
+    form: tuple[FiniteFloat, ...] | None = None  # an equally good law minus this one
+    bends: tuple[Bend, ...] = ()
 
     @model_validator(mode="after")
     def _covariance_is_one(self) -> Uncertainty:
@@ -109,6 +130,13 @@ class PowerLaw(Record):
             shape = [len(row) for row in self.uncertainty.covariance]
             if shape != [size] * size:
                 msg = f"covariance must be {size} x {size}: one row for the coefficient and one an exponent"
+                raise ValueError(msg)
+            between = self.uncertainty.between or ()
+            vectors = [*between, *(bend.mimicked for bend in self.uncertainty.bends)]
+            if self.uncertainty.form is not None:
+                vectors.append(self.uncertainty.form)
+            if len(between) not in (0, size) or any(len(vector) != size for vector in vectors):
+                msg = f"between, form and mimicked must have {size} entries, as covariance has"
                 raise ValueError(msg)
         return self
 
@@ -197,8 +225,38 @@ class SetAsideCount(Record):
     example: str
 
 
+class Member(Record):
+    """One of the fits that a law averages: a surface, or a regression of the cells' centroids."""
+
+    family: Literal["surface", "centroid"]
+    fade: Positive  # log loss: a run's weight falls by e over this excess
+    excess: float  # mean log loss lost on cells left out of its fit, above their own optimum
+    weight: Annotated[float, Field(ge=0, le=1)]
+
+
+class Choices(Record):
+    """What a fit chose from the runs themselves, by a backtest inside them."""
+
+    members: tuple[Member, ...]
+    fade_unit: Positive  # log loss: the sweep's own scale of excess
+    noise_std: Positive  # log loss, near the optimum, lack of fit included
+    offset_std: dict[str, FiniteFloat]  # natural logs: how far cells sit off the law, by quantity
+    runs: int  # that the members were weighed on
+
+
+class Curvature(Record):
+    """How a law bends along one input, in natural logs per squared log, with its standard deviation."""
+
+    value: FiniteFloat
+    std: Positive
+
+
 class Fit(Record):
-    """How a fitted law came about."""
+    """How a fitted law came about.
+
+    `data_share` says for each exponent (`peak_lr.params`, ...) what fraction of its information came from the
+    data, the rest coming from the prior; `bend` how the cells' optima curve along each input.
+    """
 
     estimator: str
     options: dict[str, str | float | int | bool | None]
@@ -211,6 +269,9 @@ class Fit(Record):
     set_aside: tuple[SetAsideCount, ...]
     cells: tuple[CellSummary, ...]
     sources: tuple[Source, ...]
+    data_share: dict[str, FiniteFloat] = {}
+    choices: Choices | None = None
+    bend: dict[str, Curvature] = {}
     draw_columns: tuple[str, ...] = ()
     draws: tuple[tuple[FiniteFloat, ...], ...] = ()  # one bootstrap draw a line in the file
 

@@ -7,18 +7,20 @@ arithmetic `xp`: plain floats (which imports nothing) or numpy arrays of shape (
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from hptransfer.arithmetic import PLAIN, Numbers
 from hptransfer.bowl import amplitude, excess, plateau, valley
-from hptransfer.law import Bowl, Law, LossLaw, PowerLaw
+from hptransfer.law import Bend, Bowl, Law, LossLaw, PowerLaw, Uncertainty
 from hptransfer.published import published_law
 
 Rounding = Literal["pow2", "sequences", "none"]
 
 SQRT_RULE = 0.5  # LR ~ batch^0.5 for adaptive optimizers, arXiv:2205.10287
+NORMAL_95 = 1.6448536269514722  # 95 % quantile of the standard normal
+MAX_HALF_WIDTH = 300.0  # natural logs: wider intervals say nothing, and their ends must stay finite
 PLATEAUS = (0.001, 0.0025)  # excess loss, as a fraction, that a plateau allows
 
 
@@ -210,9 +212,7 @@ def _half_width(power: PowerLaw, logs: Mapping[str, Numbers], law: Law, xp: Any)
     if spread is None:
         return None
     x = [1.0, *(logs[name] for name in power.exponents)]
-    sampling = sum(
-        a * b * c for a, row in zip(x, spread.covariance, strict=True) for b, c in zip(x, row, strict=True)
-    )
+    sampling = xp.maximum(_quadratic(x, spread.covariance), 0.0)
     beyond = 0.0
     for name in ("params", "tokens"):
         if name in law.fitted_on:
@@ -220,7 +220,53 @@ def _half_width(power: PowerLaw, logs: Mapping[str, Numbers], law: Law, xp: Any)
             outside = xp.maximum(xp.maximum(math.log(low) - logs[name], logs[name] - math.log(high)), 0.0)
             beyond = beyond + outside**2
     structural = spread.structural_std**2 + spread.structural_slope**2 * beyond
-    return spread.quantile * (xp.maximum(sampling, 0.0) + structural + spread.cell_std**2) ** 0.5
+    structural = structural + _form_variance(spread, x, xp)
+    for bend in spread.bends:
+        structural = structural + _bend_variance(bend, logs[bend.input], x)
+    clustered = sampling + spread.cell_std**2
+    variance = clustered + structural
+    quantile: Numbers = spread.quantile
+    if spread.cell_df is not None:
+        quantile = student_95(spread.cell_df * (variance / clustered) ** 2, xp)
+    return xp.minimum(quantile * variance**0.5, MAX_HALF_WIDTH)
+
+
+def _quadratic(x: Sequence[Numbers], matrix: Sequence[Sequence[float]]) -> Numbers:
+    """x' matrix x."""
+    return sum(a * b * c for a, row in zip(x, matrix, strict=True) for b, c in zip(x, row, strict=True))
+
+
+def _form_variance(spread: Uncertainty, x: Sequence[Numbers], xp: Any) -> Numbers:
+    """Variance of form and weighting: of what was averaged, or of two whole forms, whichever is larger."""
+    between = 0.0 if spread.between is None else _quadratic(x, spread.between)
+    if spread.form is None:
+        return between
+    return xp.maximum(between, sum(a * b for a, b in zip(x, spread.form, strict=True)) ** 2 / 2.0)
+
+
+def _bend_variance(bend: Bend, log_input: Numbers, x: Sequence[Numbers]) -> Numbers:
+    """Variance that a bend adds: what of it the law can't mimic."""
+    bent = bend.scale * ((1.0 + ((log_input - bend.middle) / bend.scale) ** 2) ** 0.5 - 1.0)
+    return bend.variance * (bent - sum(a * b for a, b in zip(x, bend.mimicked, strict=True))) ** 2
+
+
+def student_95(degrees: Numbers, xp: Any = PLAIN) -> Numbers:
+    """95 % quantile of Student's t with at least two degrees of freedom (fewer are read as two).
+
+    Cornish-Fisher expansion, within 0.4 %. Source: Abramowitz and Stegun 26.7.5.
+
+    >>> round(student_95(10.0), 3)
+    1.812
+    """
+    z, r = NORMAL_95, 1.0 / xp.maximum(degrees, 2.0)
+    terms = (
+        z,
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
+    )
+    return sum(term * r**k for k, term in enumerate(terms))
 
 
 def _timescale_weight_decay(

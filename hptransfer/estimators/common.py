@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
 
 from hptransfer.errors import RefusalError
-from hptransfer.law import CellSummary, Note, PowerLaw
+from hptransfer.law import Bowl, CellSummary, Choices, Curvature, Note, PowerLaw
 from hptransfer.quantities import short_count
 from hptransfer.sweep import FloatArray, IntArray, Sweep
 
@@ -45,6 +45,7 @@ class FitOptions:
     resamples: int
     threshold: float
     batch_on: tuple[str, ...]
+    progress: Callable[[int, int], None] | None = None  # called with (steps done, steps)
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,10 @@ class Estimate:
     warnings: tuple[Note, ...]
     draw_columns: tuple[str, ...]
     draws: FloatArray
+    bowl: Bowl | None = None
+    data_share: Mapping[str, float] = field(default_factory=dict)
+    choices: Choices | None = None
+    bend: Mapping[str, Curvature] = field(default_factory=dict)
 
 
 Estimator: TypeAlias = Callable[[Sweep, FitOptions], Estimate]
@@ -120,9 +125,12 @@ def usable_runs(sweep: Sweep) -> tuple[Runs, list[Note]]:
     return runs, notes
 
 
-def varied_inputs(sweep: Sweep, runs: Runs) -> tuple[tuple[str, ...], list[Note]]:
+def varied_inputs(
+    sweep: Sweep, runs: Runs, *, separable: bool = True
+) -> tuple[tuple[str, ...], list[Note]]:
     """Which of params and tokens the sweep varied, after refusing designs that cannot tell them apart.
 
+    Args:    separable: refuse those; an estimator with a prior can go on and say so (`inseparable`).
     Raises:  RefusalError (too-few-cells, collinear, narrow-span) with the numbers and what to add.
     """
     spans = {
@@ -139,8 +147,10 @@ def varied_inputs(sweep: Sweep, runs: Runs) -> tuple[tuple[str, ...], list[Note]
             )
             notes.append(Note(code=f"single-{name}", message=message))
     _require_cells(sweep, runs, varied)
-    if varied:
-        _require_separable(np.column_stack([runs.log_cell(name) for name in varied]), varied)
+    if varied and separable:
+        problem = inseparable(runs, varied)
+        if problem is not None:
+            raise RefusalError(problem)
     return varied, notes
 
 
@@ -278,8 +288,9 @@ def _require_cells(sweep: Sweep, runs: Runs, varied: tuple[str, ...]) -> None:
     raise RefusalError(msg)
 
 
-def _require_separable(inputs: FloatArray, varied: tuple[str, ...]) -> None:
-    """Refuse designs whose exponents would be noise. `inputs` are natural logs, (n_cells, n_varied)."""
+def inseparable(runs: Runs, varied: tuple[str, ...]) -> str | None:
+    """Say why the exponents of a design would be noise, and what to add; None where they would not."""
+    inputs = np.column_stack([runs.log_cell(name) for name in varied])  # (n_cells, n_varied)
     centred = inputs - inputs.mean(axis=0)
     spread = centred.std(axis=0)
     correlation = float(np.corrcoef(centred.T)[0, 1]) if len(varied) > 1 else 0.0
@@ -291,20 +302,19 @@ def _require_separable(inputs: FloatArray, varied: tuple[str, ...]) -> None:
         std_error.max() > MAX_STD_ERROR or residual.min() < MIN_RESIDUAL
     ):
         ratio = np.exp(inputs[:, 1] - inputs[:, 0])
-        msg = (
+        return (
             f"collinear: params and tokens moved together (correlation {correlation:.4f}, tokens per param "
             f"{ratio.min():.3g} to {ratio.max():.3g} over {len(inputs)} cells): their exponents cannot "
             f"be told apart. With {ASSUMED_NOISE:.0%} noise in each cell's best LR their standard errors "
             f"would be {errors}. Add cells that train the same params on several times more or fewer tokens."
         )
-        raise RefusalError(msg)
     if std_error.max() > MAX_HOPELESS_STD_ERROR:
         spans = ", ".join(
             f"{n} x{s:.3g}" for n, s in zip(varied, np.exp(np.ptp(inputs, axis=0)), strict=True)
         )
-        msg = (
+        return (
             f"narrow-span: the cells lie too close together (span: {spans}). With {ASSUMED_NOISE:.0%} noise "
             f"in each cell's best LR the standard errors of the exponents would be {errors}. Add cells "
             "further apart."
         )
-        raise RefusalError(msg)
+    return None
