@@ -8,23 +8,24 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
 from hptransfer import __version__
 from hptransfer.errors import UsageError, did_you_mean, plain
-from hptransfer.estimators import near_optimal
+from hptransfer.estimators import near_optimal, surface
 from hptransfer.estimators.common import Estimate, Estimator, FitOptions
 from hptransfer.law import Fit, Input, Law, Note, SetAsideCount, Source
 from hptransfer.published import law_ids
 from hptransfer.sweep import FloatArray, Sweep, SweepSource
 
 ESTIMATORS: Mapping[str, Estimator] = {
+    "surface": surface.fit_sweep,
     "near-optimal": near_optimal.fit_sweep,
 }
 
-DEFAULT_ESTIMATOR = "near-optimal"
+DEFAULT_ESTIMATOR = "surface"
 PRIORS = ("weak", "none")
 BATCH_INPUTS = ("params", "tokens")
 MAX_RESAMPLES = 100_000
@@ -40,6 +41,7 @@ def fit(
     threshold: float = 0.0025,
     batch_on: Sequence[str] = ("tokens",),
     law_id: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Law:
     """Fit how the best peak LR and batch move with params and tokens.
 
@@ -49,8 +51,9 @@ def fit(
         seed:      of the bootstrap; the same sweep, seed and options give the same law.
         resamples: bootstrap draws; 0 gives a law without intervals.
         threshold: a run is near-optimal when its loss exceeds its cell's best by less than this fraction.
-        batch_on:  inputs of the batch law, among `params` and `tokens`.
+        batch_on:  inputs of the near-optimal batch law, among `params` and `tokens`.
         law_id:    id of the result; by default `fitted-` and a digest of the sources and the options.
+        progress:  called with (steps done, steps) by estimators that take long enough.
     Raises:  UsageError for an option that cannot be meant, RefusalError where the sweep cannot give an
              honest answer (too-few-cells, collinear, narrow-span, loss-not-positive).
     """
@@ -66,6 +69,7 @@ def fit(
         resamples=resamples,
         threshold=threshold,
         batch_on=tuple(name for name in BATCH_INPUTS if name in batch_on),
+        progress=progress,
     )
     return _law(sweep, options, ESTIMATORS[estimator](sweep, options), law_id)
 
@@ -81,6 +85,7 @@ def _law(sweep: Sweep, options: FitOptions, estimate: Estimate, law_id: str | No
         peak_lr=estimate.peak_lr,
         batch_tokens=estimate.batch_tokens,
         lr_batch_exponent=estimate.lr_batch_exponent,
+        bowl=estimate.bowl,
         params_kind=sweep.params_kind,
         seq_len=sweep.seq_len,
         loss_unit=sweep.loss_unit,
@@ -105,6 +110,9 @@ def _fit_record(sweep: Sweep, options: FitOptions, estimate: Estimate) -> Fit:
         set_aside=tuple(_set_aside_counts(sweep)),
         cells=estimate.cells,
         sources=tuple(_source(s) for s in sweep.sources),
+        data_share=dict(estimate.data_share),
+        choices=estimate.choices,
+        bend=dict(estimate.bend),
         draw_columns=estimate.draw_columns,
         draws=tuple(tuple(row) for row in estimate.draws.tolist()),
     )

@@ -60,8 +60,8 @@ class Record(BaseModel):
 class Bend(Record):
     """A possible curvature of a law along one input, of unknown sign: it widens intervals and moves nothing.
 
-    A unit bend is scale * (sqrt(1 + ((log input - middle) / scale)^2) - 1), quadratic near the data and straight
-    beyond; `mimicked` is the power law that looks like it inside the data.
+    A unit bend is scale * (sqrt(1 + ((log input - middle) / scale)^2) - 1), quadratic near the data and
+    straight beyond; `mimicked` is the power law that looks like it inside the data.
     """
 
     input: Input
@@ -75,11 +75,11 @@ class Uncertainty(Record):
     """What the spread of a prediction in natural logs is made of.
 
     At inputs x = (1, log input 1, ...) the variance is x' covariance x + structural_variance(distance) +
-    form + bends + cell_variance, where the distance in natural logs is that of (log params, log tokens) beyond
-    the fitted range, form = max(x' between x, (x . form)^2 / 2), and each bend adds its variance times the
-    square of (bend - x . mimicked). The 90 % interval is mean +- quantile * std; with `cell_df` the quantile is
-    Student's t at cell_df * (variance / (x' covariance x + cell_variance))^2 degrees of freedom: only what rests
-    on the cells' scatter has few of them (Satterthwaite).
+    form + bends + cell_variance, where the distance in natural logs is that of (log params, log tokens)
+    beyond the fitted range, form = max(x' between x, (x . form)^2 / 2), and each bend adds its variance
+    times the square of (bend - x . mimicked). The 90 % interval is mean +- quantile * std; with `cell_df`
+    the quantile is Student's t at cell_df * (variance / (x' covariance x + cell_variance))^2 degrees of
+    freedom: only what rests on the cells' scatter has few of them (Satterthwaite).
     """
 
     covariance: tuple[tuple[FiniteFloat, ...], ...]  # of (log_coefficient, *exponents), in that order

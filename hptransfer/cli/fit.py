@@ -41,7 +41,9 @@ def command(
         list[str] | None,
         typer.Option("--vary", metavar="COL", help="Let setting COL vary inside the sweep."),
     ] = None,
-    estimator: Annotated[str, typer.Option("--estimator", help="near-optimal.")] = "near-optimal",
+    estimator: Annotated[
+        str, typer.Option("--estimator", help="surface, or near-optimal (the recipe of the Step Law paper).")
+    ] = "surface",
     prior: Annotated[str, typer.Option("--prior", help="weak, none or the id of a published law.")] = "weak",
     threshold: Annotated[
         float, typer.Option("--threshold", help="near-optimal: keep runs within this relative excess loss.")

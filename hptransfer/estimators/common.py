@@ -11,7 +11,7 @@ import numpy as np
 from hptransfer.errors import RefusalError
 from hptransfer.law import Bowl, CellSummary, Choices, Curvature, Note, PowerLaw
 from hptransfer.quantities import short_count
-from hptransfer.sweep import FloatArray, IntArray, Sweep
+from hptransfer.sweep import BoolArray, FloatArray, IntArray, Sweep
 
 MIN_SPAN = 1.1
 """Params (or tokens) whose largest and smallest value differ by less than this factor count as one value."""
@@ -125,9 +125,7 @@ def usable_runs(sweep: Sweep) -> tuple[Runs, list[Note]]:
     return runs, notes
 
 
-def varied_inputs(
-    sweep: Sweep, runs: Runs, *, separable: bool = True
-) -> tuple[tuple[str, ...], list[Note]]:
+def varied_inputs(sweep: Sweep, runs: Runs, *, separable: bool = True) -> tuple[tuple[str, ...], list[Note]]:
     """Which of params and tokens the sweep varied, after refusing designs that cannot tell them apart.
 
     Args:    separable: refuse those; an estimator with a prior can go on and say so (`inseparable`).
@@ -152,6 +150,33 @@ def varied_inputs(
         if problem is not None:
             raise RefusalError(problem)
     return varied, notes
+
+
+def cells_that_searched_batch(sweep: Sweep, runs: Runs, *, needed: int) -> tuple[BoolArray, list[Note]]:
+    """Cells, (n_cells,), whose batch was searched and not chosen; none where fewer than `needed` did."""
+    none = np.zeros(len(runs.cells), dtype=np.bool_)
+    if not sweep.has_batch:
+        return none, [
+            Note(code="no-batch-law", message="the sweep has no batch column: the law gives the LR only.")
+        ]
+    searched = count_levels(runs.log_batch, runs.cell, n_cells=len(runs.cells)) > 1
+    if searched.sum() >= needed:
+        if searched.all():
+            return searched, []
+        left_out = name_cells(sweep, runs.cells[~searched])
+        message = f"left out of the batch law, because they tried a single batch: {left_out}."
+        return searched, [Note(code="one-batch-cells", message=message)]
+    message = (
+        f"{int(searched.sum())} cells tried more than one batch, a batch law needs {needed}: this law "
+        "gives the LR only, at the batches of the sweep."
+    )
+    notes = [Note(code="no-batch-law", message=message)]
+    if not searched.any():
+        low, high = np.exp([runs.log_batch.min(), runs.log_batch.max()])
+        span = f"{low:.0f} tokens" if low == high else f"{low:.0f} to {high:.0f} tokens, one a cell"
+        message = f"the batch was fixed at {span}: the LR law holds at that batch, not at the best batch."
+        notes.append(Note(code="fixed-batch", message=message))
+    return none, notes
 
 
 def count_levels(values: FloatArray, cell: IntArray, *, n_cells: int) -> IntArray:

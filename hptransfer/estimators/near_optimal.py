@@ -16,9 +16,8 @@ from hptransfer.estimators.common import (
     Estimate,
     FitOptions,
     Runs,
-    count_levels,
+    cells_that_searched_batch,
     edge_notes,
-    name_cells,
     split_by_cell,
     summarize_cells,
     usable_runs,
@@ -50,7 +49,9 @@ def fit_sweep(sweep: Sweep, options: FitOptions) -> Estimate:
     """
     runs, notes = usable_runs(sweep)
     varied, design_notes = varied_inputs(sweep, runs)
-    batch_cells, batch_notes = _cells_that_searched_batch(sweep, runs, options.batch_on)
+    batch_cells, batch_notes = cells_that_searched_batch(
+        sweep, runs, needed=max(2, 1 + len(options.batch_on))
+    )
     notes += design_notes + batch_notes
     laws = {"peak_lr": varied}
     regressions = [_regression(runs, varied, runs.log_lr, np.ones(len(runs.cells), dtype=np.bool_))]
@@ -86,36 +87,6 @@ def fit_sweep(sweep: Sweep, options: FitOptions) -> Estimate:
         draw_columns=tuple(f"{n}.{c}" for n, inputs in laws.items() for c in ("log_coefficient", *inputs)),
         draws=np.concatenate(draws.draws, axis=1),
     )
-
-
-def _cells_that_searched_batch(
-    sweep: Sweep, runs: Runs, batch_on: Sequence[str]
-) -> tuple[BoolArray, list[Note]]:
-    """Cells, (n_cells,), whose batch was searched and not chosen; none where they are too few for a law."""
-    none = np.zeros(len(runs.cells), dtype=np.bool_)
-    if not sweep.has_batch:
-        return none, [
-            Note(code="no-batch-law", message="the sweep has no batch column: the law gives the LR only.")
-        ]
-    searched = count_levels(runs.log_batch, runs.cell, n_cells=len(runs.cells)) > 1
-    needed = max(2, 1 + len(batch_on))
-    if searched.sum() >= needed:
-        if searched.all():
-            return searched, []
-        left_out = name_cells(sweep, runs.cells[~searched])
-        message = f"left out of the batch law, because they tried a single batch: {left_out}."
-        return searched, [Note(code="one-batch-cells", message=message)]
-    message = (
-        f"{int(searched.sum())} cells tried more than one batch, a batch law needs {needed}: this law "
-        "gives the LR only, at the batches of the sweep."
-    )
-    notes = [Note(code="no-batch-law", message=message)]
-    if not searched.any():
-        low, high = np.exp([runs.log_batch.min(), runs.log_batch.max()])
-        span = f"{low:.0f} tokens" if low == high else f"{low:.0f} to {high:.0f} tokens, one a cell"
-        message = f"the batch was fixed at {span}: the LR law holds at that batch, not at the best batch."
-        notes.append(Note(code="fixed-batch", message=message))
-    return none, notes
 
 
 def _regression(runs: Runs, inputs: Sequence[str], target: FloatArray, cells: BoolArray) -> Regression:
