@@ -5,7 +5,9 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench evidence format docs clean
+ORACLE := .venv-oracle
+
+.PHONY: help demo test test-oracle check bench evidence format docs clean
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -20,6 +22,12 @@ demo: $(READY) ## fit the shipped sweep, plan, check; shows each result
 
 test: $(READY) ## run the tests
 	$(BIN)/python -m pytest
+
+test-oracle: ## compare with torch and transformers, in an environment of their own
+	$(PYTHON) -m venv $(ORACLE)
+	$(ORACLE)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' \
+		torch==2.13.0 transformers
+	$(ORACLE)/bin/python -m pytest -m oracle
 
 check: $(READY) ## what CI runs: format, lint, types, docs freshness, tests, configs
 	$(BIN)/python -m ruff format --check .
@@ -43,4 +51,4 @@ evidence: $(READY) ## rerun every figure that was asked for and print one table
 	$(BIN)/python benchmarks/evidence.py
 
 clean: ## remove what make made
-	rm -rf $(VENV) demo-out .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) $(ORACLE) demo-out .pytest_cache .ruff_cache .mypy_cache .hypothesis
