@@ -20,6 +20,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import schedule_sections
+
 PROJECT = Path(__file__).resolve().parents[1]
 SHARED = PROJECT.parent / "shared"
 STEP_LAW = SHARED / "data/steplaw/dense_lr_bs_loss_upto_537M.csv"
@@ -225,6 +227,7 @@ SECTIONS: dict[str, Callable[[], Iterator[Row]]] = {
     "properties": properties,
     "published-laws": published_laws,
     "anchors": anchors,
+    **schedule_sections.SECTIONS,
 }
 
 

@@ -16,7 +16,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from hptransfer import __version__
-from hptransfer.cli import backtest, check, fit, laws, plan, simulate
+from hptransfer.cli import backtest, check, curves, fit, laws, plan, schedule, simulate
 from hptransfer.cli.streams import give_up_stdout, prepare, tell
 from hptransfer.errors import HptransferError, plain
 
@@ -39,6 +39,8 @@ app.add_typer(laws.app, name="laws", epilog=laws.EXAMPLE)
 app.command("check", epilog=check.EXAMPLE)(check.command)
 app.command("backtest", epilog=backtest.EXAMPLE)(backtest.command)
 app.command("simulate", epilog=simulate.EXAMPLE)(simulate.command)
+app.command("curves", epilog=curves.EXAMPLE)(curves.command)
+app.add_typer(schedule.app, name="schedule")
 
 
 def _show_version(wanted: bool) -> None:

@@ -15,6 +15,7 @@ EXAMPLE = "Example: hptransfer simulate -o sweep.csv && hptransfer fit sweep.csv
 def command(
     output: Annotated[str, typer.Option("--output", "-o", help="CSV to write, - for stdout.")] = "-",
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the noise.")] = 0,
+    curves: Annotated[bool, typer.Option("--curves", help="Loss curves of four runs instead.")] = False,
     force: Force = False,
     quiet: Quiet = False,
 ) -> None:
@@ -25,9 +26,16 @@ def command(
     edge of its grid.
     """
     from hptransfer.files import write_text
-    from hptransfer.simulation import simulate_csv
 
     talk = Talk(quiet=quiet)
-    talk.wrote(write_text(output, simulate_csv(seed=seed), force=force), output)
+    if curves:
+        from hptransfer.curve_simulation import simulate_curves_csv
+
+        text, next_command = simulate_curves_csv(seed=seed), f"hptransfer curves {output} --predict d2z"
+    else:
+        from hptransfer.simulation import simulate_csv
+
+        text, next_command = simulate_csv(seed=seed), f"hptransfer fit {output} -o law.json"
+    talk.wrote(write_text(output, text, force=force), output)
     if output != "-":
-        talk.then(f"hptransfer fit {output} -o law.json")
+        talk.then(next_command)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hptransfer.cli import backtest, check, fit, plan, simulate
+from hptransfer.cli import backtest, check, curves, fit, plan, schedule, simulate
 from tests.cli.conftest import Run
 
 
@@ -126,7 +126,7 @@ def test_ctrl_c_exits_130(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("simulate").code == 130
 
 
-@pytest.mark.parametrize("module", [fit, plan, check, backtest, simulate])
+@pytest.mark.parametrize("module", [fit, plan, check, backtest, simulate, curves, schedule])
 def test_the_example_of_every_help_runs(run: Run, module: object) -> None:
     """Each --help ends with an example; it works as printed, after `hptransfer simulate -o sweep.csv`."""
     run("simulate", "-o", "sweep.csv")
@@ -138,7 +138,18 @@ def test_the_example_of_every_help_runs(run: Run, module: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [(), ("fit",), ("plan",), ("laws",), ("check",), ("backtest",), ("simulate",)]
+    "command",
+    [
+        (),
+        ("fit",),
+        ("plan",),
+        ("laws",),
+        ("check",),
+        ("backtest",),
+        ("simulate",),
+        ("curves",),
+        ("schedule",),
+    ],
 )
 def test_help_ends_with_its_example(run: Run, command: tuple[str, ...]) -> None:
     outcome = run(*command, "--help")
