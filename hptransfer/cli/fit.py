@@ -3,44 +3,36 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from hptransfer.cli.options import (
-    Force,
-    Json,
-    NoProgress,
-    ParamsKindOption,
-    Quiet,
-    SeqLen,
-    one_of,
-    pairs,
-    params_kind_of,
+from hptransfer.cli.options import Force, Json, NoProgress, ParamsKindOption, Quiet, SeqLen, one_of
+from hptransfer.cli.sweep_options import (
+    BatchUnitOption,
+    CellTolerance,
+    Column,
+    Files,
+    LossUnitOption,
+    MaxBytes,
+    MaxRows,
+    SavedMap,
+    Vary,
+    Where,
+    reading_of,
 )
 from hptransfer.cli.talk import Talk
 
 EXAMPLE = "Example: hptransfer fit sweep.csv -o law.json"
-LOSS_UNITS: tuple[Literal["nats", "bits", "bpb", "perplexity"], ...] = ("nats", "bits", "bpb", "perplexity")
 
 
 def command(
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="CSV or JSON Lines; - is stdin.")],
+    files: Files,
     output: Annotated[str, typer.Option("--output", "-o", help="Law to write, - for stdout.")] = "law.json",
-    column: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--column", metavar="NAME=HEADER", help='Read NAME from HEADER, e.g. loss="smooth loss".'
-        ),
-    ] = None,
-    where: Annotated[
-        list[str] | None,
-        typer.Option("--where", metavar="COL=VALUE", help="Use only rows where COL is VALUE."),
-    ] = None,
-    vary: Annotated[
-        list[str] | None,
-        typer.Option("--vary", metavar="COL", help="Let setting COL vary inside the sweep."),
-    ] = None,
+    column: Column = None,
+    where: Where = None,
+    vary: Vary = None,
+    saved_map: SavedMap = None,
     estimator: Annotated[
         str, typer.Option("--estimator", help="surface, or near-optimal (the recipe of the Step Law paper).")
     ] = "surface",
@@ -52,19 +44,12 @@ def command(
         str, typer.Option("--batch-on", help="near-optimal: the batch law's inputs, tokens or params,tokens.")
     ] = "tokens",
     params_kind: ParamsKindOption = None,
-    loss_unit: Annotated[
-        str | None,
-        typer.Option("--loss-unit", help="nats, bits, bpb or perplexity."),
-    ] = None,
+    loss_unit: LossUnitOption = None,
+    batch_unit: BatchUnitOption = None,
     seq_len: SeqLen = None,
-    cell_tolerance: Annotated[
-        float,
-        typer.Option("--cell-tolerance", min=0.0, max=0.5, help="Runs this close in scale share a cell."),
-    ] = 0.02,
-    max_rows: Annotated[int, typer.Option("--max-rows", min=1, help="Refuse longer inputs.")] = 1_000_000,
-    max_bytes: Annotated[
-        int, typer.Option("--max-bytes", min=1, help="Refuse larger inputs (decompressed bytes).")
-    ] = 1_000_000_000,
+    cell_tolerance: CellTolerance = 0.02,
+    max_rows: MaxRows = 1_000_000,
+    max_bytes: MaxBytes = 1_000_000_000,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the resampling.")] = 0,
     resamples: Annotated[
         int, typer.Option("--resamples", help="Bootstrap resamples; 0 for no intervals.")
@@ -86,17 +71,22 @@ def command(
     from hptransfer.readers import read_sweep
 
     talk = Talk(quiet=quiet)
+    reading = reading_of(
+        saved_map=saved_map,
+        column=column,
+        where=where,
+        vary=vary,
+        params_kind=params_kind,
+        loss_unit=loss_unit,
+        batch_unit=batch_unit,
+        seq_len=seq_len,
+    )
     sweep = read_sweep(
         files,
-        columns=pairs(column or [], "--column"),
-        where=pairs(where or [], "--where"),
-        vary=tuple(vary or ()),
-        params_kind=params_kind_of(params_kind),
-        loss_unit=None if loss_unit is None else one_of(loss_unit, LOSS_UNITS, "--loss-unit"),
-        seq_len=seq_len,
         cell_tolerance=cell_tolerance,
         max_rows=max_rows,
         max_bytes=max_bytes,
+        **reading.arguments(),
     )
     inputs = one_of(batch_on, ("tokens", "params,tokens"), "--batch-on").split(",")
     law = fit(
@@ -108,7 +98,9 @@ def command(
         threshold=threshold,
         batch_on=tuple(inputs),
     )
-    written = write_text(output, law_to_json(law), force=force, inputs=files)
+    written = write_text(
+        output, law_to_json(law), force=force, inputs=[*files, *([saved_map] if saved_map else [])]
+    )
     to_stdout = output == "-"
     if json and not to_stdout:
         render.print_json(render.law_content(law))

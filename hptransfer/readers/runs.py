@@ -15,7 +15,7 @@ from hptransfer.readers.values import LabelColumn, numbers
 from hptransfer.readers.where import RowFilter
 from hptransfer.sweep import AnyArray, BoolArray, FloatArray, IntArray
 
-LABEL_COLUMNS = (*SETTINGS, "seed", "diverged")
+LABEL_COLUMNS = (*SETTINGS, "seed", "diverged", "state")
 """Columns collected as labels: what must not vary, what makes two equal rows two runs, what marks a run."""
 
 
@@ -48,6 +48,10 @@ class RawRuns:
     def quantity(self, name: str) -> FloatArray:
         """Return a quantity, all NaN where no file has it."""
         return self.quantities.get(name, np.full(len(self), np.nan))
+
+    def with_quantity(self, name: str, values: FloatArray) -> RawRuns:
+        """Return the same rows with a quantity added or replaced."""
+        return replace(self, quantities={**self.quantities, name: values})
 
     def place(self, row: int | np.integer) -> tuple[str, int]:
         """Return file and line of a row, for messages."""
@@ -89,7 +93,7 @@ class RunCollector:
         Raises:  FileError when the sweep has more than `max_rows` rows; InputError after very many problems.
         """
         self._files.append(columns.file)
-        used = {n: h for n, h in columns.columns.items() if n in QUANTITIES or n in LABEL_COLUMNS}
+        used = columns.used
         asked = [columns.header_of(name) for name in self._filter.names]
         wanted = list(dict.fromkeys([*used.values(), *asked]))
         n_rows_before = self._n_rows_read
@@ -101,6 +105,11 @@ class RunCollector:
         if self._n_rows_read == n_rows_before and not self._log:
             self._log.add(columns.file, None, None, "a header but no runs; need one line a run.")
         self._note_late_headers(table, columns.file)
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether any row was kept or left out so far."""
+        return bool(self._chunk_rows)
 
     def runs(self) -> RawRuns:
         """Return everything collected; at least one table must have had rows."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Collection, Iterable
 
 import numpy as np
 
 from hptransfer.errors import RefusalError, UsageError, did_you_mean, plain
-from hptransfer.readers.columns import SETTINGS, ColumnMap
+from hptransfer.readers.columns import SETTINGS, ColumnMap, quoted
 from hptransfer.readers.runs import RawRuns
 from hptransfer.readers.values import LabelColumn
 
@@ -68,7 +67,7 @@ def _complaint(name: str, present: dict[str | float, int]) -> str:
     by_count = sorted(present.items(), key=lambda item: (-item[1], str(item[0])))
     shown = [f"{_text(value)} ({count} runs)" for value, count in by_count[:_SHOWN_VALUES]]
     more = f", ... ({len(present)} values)" if len(present) > _SHOWN_VALUES else ""
-    example = shlex.quote(f"{name}={_text(by_count[0][0])}")
+    example = quoted(f"{name}={_text(by_count[0][0])}")
     return (
         f"{name} varies inside the sweep: {', '.join(shown)}{more}. "
         f"Keep one with --where {example}, or add --vary {name} where the varying is the point."

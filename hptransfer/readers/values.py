@@ -14,7 +14,7 @@ from hptransfer.quantities import parse_number
 from hptransfer.readers.tables import Value
 from hptransfer.sweep import BoolArray, FloatArray, IntArray
 
-_MISSING = frozenset({"", "na", "n/a", "null", "none", "<na>"})
+_MISSING = frozenset({"", "na", "n/a", "#n/a", "null", "none", "<na>", "-", "--", "undefined"})
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?")
 
 
