@@ -34,18 +34,22 @@ class RefusalError(HptransferError):
 
 @dataclass(frozen=True)
 class Problem:
-    """One unusable place in an input: file, line (1-based, the header is line 1), column, and what to do."""
+    """One unusable place in an input: file, line (1-based, the header is line 1), column, and what to do.
+
+    `place` stands for the line where the input has none: `run lr3e-3`, `row 17`.
+    """
 
     file: str
     line: int | None
     column: str | None
     message: str
+    place: str = ""
 
     def __str__(self) -> str:
         """Render as `file, line N, column: message`."""
         where = [plain(self.file)]
         if self.line is not None:
-            where.append(f"line {self.line}")
+            where.append(self.place or f"line {self.line}")
         if self.column is not None:
             where.append(plain(self.column))
         return f"{', '.join(where)}: {self.message}"

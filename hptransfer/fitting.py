@@ -129,14 +129,12 @@ def _set_aside_counts(sweep: Sweep) -> Iterable[SetAsideCount]:
     counts = Counter(s.reason for s in sweep.set_aside)
     for reason in sorted(counts):
         first = min((s for s in sweep.set_aside if s.reason == reason), key=lambda s: (s.file, s.line))
-        example = f"{plain(first.file)}, line {first.line}: {first.message}"
+        example = f"{plain(first.file)}, {first.where}: {first.message}"
         yield SetAsideCount(reason=reason, runs=counts[reason], example=example)
     if sweep.diverged.any():
         diverged = np.flatnonzero(sweep.diverged)
         first_run = diverged[np.argmin(sweep.line[diverged])]
-        example = (
-            f"line {sweep.line[first_run]}: lr {sweep.lr[first_run]:.4g}, loss {sweep.loss[first_run]:.4g}"
-        )
+        example = f"{sweep.where(first_run)}: lr {sweep.lr[first_run]:.4g}, loss {sweep.loss[first_run]:.4g}"
         yield SetAsideCount(reason="diverged", runs=len(diverged), example=example)
 
 

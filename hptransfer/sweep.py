@@ -33,12 +33,21 @@ LR_LEVEL_TOLERANCE = 0.005
 
 @dataclass(frozen=True, slots=True)
 class SetAside:
-    """A run that takes no part in the fit, and why. `line` is 1-based in `file`, the header being line 1."""
+    """A run that takes no part in the fit, and why. `line` is 1-based in `file`, the header being line 1.
+
+    `place` stands for the line where the file has none: `run lr3e-3`.
+    """
 
     file: str
     line: int
     reason: str  # a code: diverged, duplicate, missing-value, not-positive, ...
     message: str
+    place: str = ""
+
+    @property
+    def where(self) -> str:
+        """Where in `file` the run is, for people."""
+        return self.place or f"line {self.line}"
 
 
 @dataclass(frozen=True)
@@ -63,6 +72,7 @@ class Sweep:
         diverged:     True for runs that diverged: kept as an upper bound on LR, not fitted.
         cell:         index of the run's cell, 0 <= cell < n_cells, cells sorted by params, then tokens.
         line:         1-based line of the run in its file.
+        places:       what stands for the line where files have none (`run lr3e-3`), shape (n_runs,) or empty.
         cell_params, cell_tokens: one entry a cell, shape (n_cells,): the commonest label in the cell;
                       cells of one model size share their `cell_params`.
         setting:      what was the same in all runs (schedule, optimizer, weight_decay, ...), text or number.
@@ -85,6 +95,11 @@ class Sweep:
     set_aside: tuple[SetAside, ...] = ()
     warnings: tuple[tuple[str, str], ...] = ()  # (code, message)
     sources: tuple[SweepSource, ...] = ()
+    places: tuple[str, ...] = ()
+
+    def where(self, run: int) -> str:
+        """Where in its file a run is, for people."""
+        return self.places[run] if self.places else f"line {self.line[run]}"
 
     @property
     def n_runs(self) -> int:

@@ -17,6 +17,7 @@ from hptransfer.cli.sweep_options import (
     MaxBytes,
     MaxRows,
     SavedMap,
+    SourceOption,
     Vary,
     Where,
     reading_of,
@@ -29,6 +30,7 @@ EXAMPLE = "Example: hptransfer fit sweep.csv -o law.json"
 def command(
     files: Files,
     output: Annotated[str, typer.Option("--output", "-o", help="Law to write, - for stdout.")] = "law.json",
+    source: SourceOption = None,
     column: Column = None,
     where: Where = None,
     vary: Vary = None,
@@ -83,6 +85,7 @@ def command(
     )
     sweep = read_sweep(
         files,
+        source=source,
         cell_tolerance=cell_tolerance,
         max_rows=max_rows,
         max_bytes=max_bytes,

@@ -15,7 +15,14 @@ if TYPE_CHECKING:
 
 Texts = list[str] | None
 
-Files = Annotated[list[str], typer.Argument(metavar="FILE...", help="CSV or JSON Lines; - is stdin.")]
+Files = Annotated[
+    list[str],
+    typer.Argument(metavar="FILE...", help="CSV, JSON, a tracker's database or folder; - is stdin."),
+]
+SourceOption = Annotated[
+    str | None,
+    typer.Option("--source", metavar="NAME", help="The files' format, where it is not recognized."),
+]
 Column = Annotated[
     Texts,
     typer.Option("--column", metavar="NAME=HEADER", help='Read NAME from HEADER, e.g. loss="smooth loss".'),

@@ -161,7 +161,8 @@ def make_sweep(cleaned: CleanRuns, *, vary: Collection[str], cell_tolerance: flo
         set_aside=cleaned.set_aside,
         sources=cleaned.sources,
     )
-    return replace(sweep, warnings=(*warnings, *_wide_cell_warning(sweep, cell_tolerance)))
+    warnings += _wide_cell_warning(sweep, cell_tolerance)
+    return replace(sweep, warnings=tuple(warnings), places=raw.places())
 
 
 def note_impossible_numbers(runs: RawRuns, maps: Sequence[ColumnMap], log: ProblemLog) -> None:
@@ -204,7 +205,7 @@ def _set_aside_incomplete(runs: Scaled, unfinished: Collection[SetAside]) -> tup
     if not len(runs.raw):
         first = min(unfinished, key=lambda run: (run.file, run.line))
         msg = (
-            f"{plain(first.file)}: none of the {len(unfinished)} runs is finished (line {first.line}: "
+            f"{plain(first.file)}: none of the {len(unfinished)} runs is finished ({first.where}: "
             f"{first.message}). If a column of steps or tokens is not what it seems, say so with --column."
         )
         raise RefusalError(msg)
@@ -223,9 +224,8 @@ def _set_aside_incomplete(runs: Scaled, unfinished: Collection[SetAside]) -> tup
         raise RefusalError(msg)
     set_aside = []
     for row in np.flatnonzero(is_incomplete):
-        file, line = runs.raw.place(row)
         names = ", ".join(name for name, rows in missing.items() if rows[row])
-        set_aside.append(SetAside(file, line, "missing-value", f"no {names}"))
+        set_aside.append(runs.raw.set_aside(row, "missing-value", f"no {names}"))
     return runs.take(~is_incomplete), set_aside
 
 
@@ -247,10 +247,9 @@ def _set_aside_repeated(runs: Scaled) -> tuple[Scaled, list[SetAside]]:
     set_aside = []
     for row in np.flatnonzero(~is_first):
         first = first_of_row[row]
-        (file, line), (first_file, first_line) = raw.place(row), raw.place(first)
-        where = f"line {first_line}" if file == first_file else f"{plain(first_file)}, line {first_line}"
-        message = f"the same run as {where} ({n_copies[first]} copies)"
-        set_aside.append(SetAside(file, line, "duplicate", message))
+        other_file = "" if raw.file[row] == raw.file[first] else f"{plain(raw.place(first)[0])}, "
+        message = f"the same run as {other_file}{raw.where(first)} ({n_copies[first]} copies)"
+        set_aside.append(raw.set_aside(row, "duplicate", message))
     return runs.take(is_first), set_aside
 
 

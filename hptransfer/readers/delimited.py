@@ -14,6 +14,11 @@ from hptransfer.readers.tables import CHUNK_ROWS, Chunk, ProblemLog
 
 DELIMITERS = (",", ";", "\t", "|")
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
+_PANEL_MARK = "__MIN"
+_PANEL = (
+    "an export of a W&B panel, which has one row a step. Export the table of runs instead (the runs page, "
+    "table view, export as CSV), with the columns of the config and the summary shown."
+)
 _QUOTED = re.compile(r'"[^"]*"')
 
 
@@ -38,6 +43,8 @@ class DelimitedTable:
             shown = plain(first_line.strip(), limit=60)
             message = f"got numbers ({shown}), need a header line with the columns' names."
             raise InputError([Problem(source.path, blank_lines + 1, None, message)])
+        if any(header.endswith(_PANEL_MARK) for header in self.headers):
+            raise InputError([Problem(source.path, blank_lines + 1, None, _PANEL)])
 
     def chunks(self, wanted: Sequence[str]) -> Iterator[Chunk]:
         """Yield the wanted columns (two or more); see `Table`. Rows of another length are reported."""
@@ -52,6 +59,10 @@ class DelimitedTable:
             columns = list(zip(*map(pick, rows), strict=True)) if rows else [()] * len(wanted)
             yield Chunk(lines, columns)
             first_line = self._next_line()
+
+    def place(self, number: int) -> str:
+        """Return the line; see `Table`."""
+        return f"line {number}"
 
     def _next_line(self) -> int:
         return self._blank_lines + self._reader.line_num + 1

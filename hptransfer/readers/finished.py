@@ -34,10 +34,10 @@ def unfinished_runs(runs: RawRuns) -> list[SetAside | None]:
             (done < planned * (1 - LABEL_TOLERANCE)) & (planned - done > 1) & ~diverged
         ):
             message = f"{short_count(done[row])} of {short_count(planned[row])} planned {name}"
-            reasons[row] = _set_aside(runs, row, message)
+            reasons[row] = runs.set_aside(row, "unfinished", message)
     for row in np.flatnonzero(_has_unfinished_state(runs) & ~compared & ~diverged):
         state = runs.labels["state"][runs.codes["state"][row]]
-        reasons[row] = _set_aside(runs, row, f"its state is {state!r}")
+        reasons[row] = runs.set_aside(row, "unfinished", f"its state is {state!r}")
     return reasons
 
 
@@ -46,8 +46,3 @@ def _has_unfinished_state(runs: RawRuns) -> BoolArray:
         return np.zeros(len(runs), dtype=np.bool_)
     says_so = [str(label).strip().lower() in UNFINISHED_STATES for label in runs.labels["state"]]
     return np.array([*says_so, False])[runs.codes["state"]]  # an unknown state, -1, is the last entry
-
-
-def _set_aside(runs: RawRuns, row: int | np.integer, message: str) -> SetAside:
-    file, line = runs.place(row)
-    return SetAside(file, line, "unfinished", message)

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
-from itertools import chain
 from typing import BinaryIO, TypeAlias, get_args
 
 from hptransfer.errors import UsageError, did_you_mean, plain
 from hptransfer.readers.cleaning import Gathered, clean, make_sweep
 from hptransfer.readers.columns import ColumnMap, check_column_names, map_columns
-from hptransfer.readers.delimited import DelimitedTable
-from hptransfer.readers.json_lines import JsonLinesTable
 from hptransfer.readers.runs import RunCollector
 from hptransfer.readers.settings import varying_settings
-from hptransfer.readers.streams import STDIN, ByteBudget, TextSource, open_text
-from hptransfer.readers.tables import ProblemLog, Table
+from hptransfer.readers.sources import check_source, open_source
+from hptransfer.readers.streams import STDIN, ByteBudget
+from hptransfer.readers.tables import Ledger, ProblemLog
 from hptransfer.readers.units import BatchUnit
 from hptransfer.readers.where import RowFilter
 from hptransfer.sweep import CELL_TOLERANCE, LossUnit, ParamsKind, Sweep, SweepSource
@@ -26,12 +24,12 @@ ColumnMapping: TypeAlias = Callable[[str, Sequence[str], Mapping[str, str]], Col
 
 MAX_ROWS = 1_000_000
 MAX_BYTES = 1_000_000_000
-_JSON_LINES_SUFFIXES = (".jsonl", ".ndjson", ".json")
 
 
 def read_sweep(
     paths: PathLike | Sequence[PathLike],
     *,
+    source: str | None = None,
     columns: Mapping[str, str] | None = None,
     where: Mapping[str, str] | None = None,
     without: Collection[tuple[str, str]] = (),
@@ -45,10 +43,11 @@ def read_sweep(
     max_bytes: int = MAX_BYTES,
     stdin: BinaryIO | None = None,
 ) -> Sweep:
-    """Read finished runs from CSV or JSON Lines files, plain or gzip-compressed, into one sweep.
+    """Read finished runs from files and folders (see `sources` for the formats) into one sweep.
 
     Args:
-        paths:          one file or several, whose runs are put together; "-" is standard input.
+        paths:          one file or folder or several, whose runs are put together; "-" is standard input.
+        source:         name of the format they are in (`SOURCES`); by default recognized by their content.
         columns:        canonical name -> header, for headers that are not recognized or ambiguous.
         where:          column (canonical name or header) -> value; only rows with these values are read.
         without:        columns and values: rows with any of these values are not read.
@@ -80,6 +79,7 @@ def read_sweep(
     row_filter = RowFilter(where or {}, without)
     gathered = gather(
         paths,
+        source=source,
         columns=columns or {},
         collector=RunCollector(row_filter=row_filter, max_rows=max_rows, log=log),
         budget=ByteBudget(max_bytes),
@@ -131,6 +131,7 @@ def check_arguments(
 def gather(
     paths: PathLike | Sequence[PathLike],
     *,
+    source: str | None = None,
     columns: Mapping[str, str],
     collector: RunCollector,
     budget: ByteBudget,
@@ -138,7 +139,11 @@ def gather(
     log: ProblemLog,
     mapping: ColumnMapping = map_columns,
 ) -> Gathered:
-    """Read all files one after the other, their columns found by `mapping`."""
+    """Read all files one after the other, their columns found by `mapping`.
+
+    Raises:  UsageError for a `source` that names no format, and for no files.
+    """
+    check_source(source)
     names = [os.fspath(p) for p in ([paths] if isinstance(paths, str | os.PathLike) else paths)]
     if not names:
         msg = "no sweep file given."
@@ -148,26 +153,11 @@ def gather(
         raise UsageError(msg)
     maps, sources = [], []
     for name in names:
-        with open_text(name, budget=budget, stdin=stdin) as source:
-            table = _open_table(source, log)
-            mapped = mapping(name, table.headers, columns)
-            collector.add(table, mapped)
-            sources.append(SweepSource(file=source.file, sha256=source.sha256(), columns=mapped.used))
+        with open_source(name, Ledger(budget, log), source=source, stdin=stdin) as opened:
+            mapped = mapping(name, opened.table.headers, columns)
+            collector.add(opened.table, mapped)
+            sources.append(SweepSource(file=opened.file, sha256=opened.sha256(), columns=mapped.used))
         maps.append(mapped)
     if not collector.has_rows:
         log.raise_if_any()
     return Gathered(collector.runs(), tuple(maps), tuple(sources))
-
-
-def _open_table(source: TextSource, log: ProblemLog) -> Table:
-    """Open as JSON Lines by the file's name, or when the text starts like JSON; else as delimited text."""
-    lines = source.lines
-    blank_and_first = []
-    for line in lines:
-        blank_and_first.append(line)
-        if line.strip():
-            break
-    start = blank_and_first[-1].lstrip()[:1] if blank_and_first else ""
-    is_json = source.file.lower().removesuffix(".gz").endswith(_JSON_LINES_SUFFIXES) or start in {"{", "["}
-    all_lines = chain(blank_and_first, lines)
-    return JsonLinesTable(source, all_lines, log) if is_json else DelimitedTable(source, all_lines, log)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import compress
 
@@ -13,7 +13,7 @@ from hptransfer.readers.columns import QUANTITIES, SETTINGS, ColumnMap, is_recog
 from hptransfer.readers.tables import Chunk, ProblemLog, Table
 from hptransfer.readers.values import LabelColumn, numbers
 from hptransfer.readers.where import RowFilter
-from hptransfer.sweep import AnyArray, BoolArray, FloatArray, IntArray
+from hptransfer.sweep import AnyArray, BoolArray, FloatArray, IntArray, SetAside
 
 LABEL_COLUMNS = (*SETTINGS, "seed", "diverged", "state")
 """Columns collected as labels: what must not vary, what makes two equal rows two runs, what marks a run."""
@@ -26,6 +26,7 @@ class RawRuns:
     Attributes:
         files:      name of each file, as the user gave it.
         file, line: index into `files`; 1-based line in it.
+        say_where:  for each file, how to say where a line is: `line 17`, `run lr3e-3`.
         quantities: canonical name -> numbers as in the file; NaN where missing. Names without a column in
                     any file are absent.
         no_loss:    True where the loss is missing, as opposed to NaN.
@@ -40,6 +41,7 @@ class RawRuns:
     no_loss: BoolArray
     codes: Mapping[str, IntArray]
     labels: Mapping[str, Sequence[str | float]]
+    say_where: tuple[Callable[[int], str], ...]
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -56,6 +58,22 @@ class RawRuns:
     def place(self, row: int | np.integer) -> tuple[str, int]:
         """Return file and line of a row, for messages."""
         return self.files[self.file[row]], int(self.line[row])
+
+    def where(self, row: int | np.integer) -> str:
+        """Return where in its file a row is, for people."""
+        say = self.say_where[int(self.file[row])]
+        return say(int(self.line[row]))
+
+    def set_aside(self, row: int | np.integer, reason: str, message: str) -> SetAside:
+        """Return a row as one that takes no part."""
+        file, line = self.place(row)
+        return SetAside(file, line, reason, message, self.where(row))
+
+    def places(self) -> tuple[str, ...]:
+        """Return the place of each row, or nothing where every one is simply a line."""
+        if all(say(1) == "line 1" for say in self.say_where):
+            return ()
+        return tuple(self.where(row) for row in range(len(self)))
 
     def take(self, rows: BoolArray) -> RawRuns:
         """Return the marked rows only."""
@@ -78,6 +96,7 @@ class RunCollector:
         self._log = log
         self._n_rows_read = 0
         self._files: list[str] = []
+        self._say_where: list[Callable[[int], str]] = []
         self._chunk_rows: list[int] = []
         # canonical name -> chunk -> the chunk's rows; chunks whose file lacks the column are left out
         self._numbers: dict[str, dict[int, FloatArray]] = {}
@@ -93,6 +112,7 @@ class RunCollector:
         Raises:  FileError when the sweep has more than `max_rows` rows; InputError after very many problems.
         """
         self._files.append(columns.file)
+        self._say_where.append(table.place)
         used = columns.used
         asked = [columns.header_of(name) for name in self._filter.names]
         wanted = list(dict.fromkeys([*used.values(), *asked]))
@@ -121,6 +141,7 @@ class RunCollector:
             no_loss=np.concatenate(self._no_loss_blocks),
             codes={name: self._joined(blocks, LabelColumn.UNKNOWN) for name, blocks in self._codes.items()},
             labels={name: self._label_columns[name].labels for name in self._codes},
+            say_where=tuple(self._say_where),
         )
 
     def _joined(self, blocks: Mapping[int, AnyArray], absent: float) -> AnyArray:

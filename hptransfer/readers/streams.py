@@ -6,6 +6,7 @@ import codecs
 import gzip
 import hashlib
 import io
+import re
 import sys
 import zlib
 from collections.abc import Iterator
@@ -32,7 +33,11 @@ _FOREIGN_FORMATS = {
     b"\x28\xb5\x2f\xfd": "zstandard-compressed",
     b"BZh": "bzip2-compressed",
     b"\xfd7zXZ": "xz-compressed",
+    b"SQLite format 3\0": "a SQLite database",
 }
+_PATH_ONLY = (b"PAR1", b"SQLite format 3\0")
+_PICKLE = re.compile(rb"\x80[\x02-\x05]")
+_NEED_TEXT = "need CSV or JSON, plain or gzip-compressed"
 _LATIN_1_WHERE_NOT_UTF_8 = "hptransfer.latin-1"
 
 
@@ -78,7 +83,7 @@ class _HashingReader(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         """Fill the buffer from the source; see `io.RawIOBase`."""
-        with _readable(self._path):
+        with readable(self._path):
             data = self._source.read(len(buffer))
         self.sha256.update(data)
         buffer[: len(data)] = data
@@ -103,7 +108,7 @@ class _BoundedReader(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         """Fill the buffer from the source; see `io.RawIOBase`."""
-        with _readable(self._path):
+        with readable(self._path):
             data = self._source.read(len(buffer))
         self._budget.spend(len(data), self._path)
         self._blank_bytes += len(data) if data.isspace() else 0
@@ -149,7 +154,7 @@ def open_text(path: str, *, budget: ByteBudget, stdin: BinaryIO | None = None) -
     Raises:  FileError when the file cannot be opened, is a folder, or is not text.
     """
     with ExitStack() as stack:
-        with _readable(path):
+        with readable(path):
             source = _open_bytes(path, stdin, stack)
         raw = _HashingReader(source, path)
         stored = io.BufferedReader(raw, _BUFFER_BYTES)
@@ -159,6 +164,33 @@ def open_text(path: str, *, budget: ByteBudget, stdin: BinaryIO | None = None) -
         encoding = _encoding(bounded.peek(_BUFFER_BYTES), path)
         text = io.TextIOWrapper(bounded, encoding=encoding, errors=_LATIN_1_WHERE_NOT_UTF_8, newline="")
         yield TextSource(path=path, file=path if path == STDIN else Path(path).name, lines=text, _raw=raw)
+
+
+def first_bytes(path: str, count: int = 512) -> bytes:
+    """Return the first bytes of a file as it is stored.
+
+    Raises:  FileError when it cannot be read.
+    """
+    with readable(path), Path(path).open("rb") as file:
+        return file.read(count)
+
+
+def file_sha256(path: str) -> str:
+    """Return the digest of a file that another library reads.
+
+    Raises:  FileError when it cannot be read.
+    """
+    with readable(path), Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def spend_file(path: str, budget: ByteBudget) -> None:
+    """Count a whole file, which another library is going to read, against the budget.
+
+    Raises:  FileError when it cannot be read or is over the limit.
+    """
+    with readable(path):
+        budget.spend(Path(path).stat().st_size, path)
 
 
 def _open_bytes(path: str, stdin: BinaryIO | None, stack: ExitStack) -> BinaryIO:
@@ -172,17 +204,23 @@ def _encoding(start: bytes, path: str) -> str:
     for mark, encoding in _ENCODINGS.items():
         if start.startswith(mark):
             return encoding
+    if _PICKLE.match(start) or (start.startswith(b"PK\x03\x04") and b"data.pkl" in start):
+        what = "a pickle, which could run any code when opened, so it never is"
+        raise FileError(path, f"{what}; write what it holds as JSON or CSV.")
     for magic, what in _FOREIGN_FORMATS.items():
         if start.startswith(magic):
-            raise FileError(path, f"{what}; need CSV or JSON Lines, plain or gzip-compressed.")
+            only_as_file = (
+                "; this format is read from an uncompressed file only" if magic in _PATH_ONLY else ""
+            )
+            raise FileError(path, f"{what}{only_as_file}; {_NEED_TEXT}.")
     if b"\0" in start:
-        raise FileError(path, "not a text file; need CSV or JSON Lines, plain or gzip-compressed.")
+        raise FileError(path, f"not a text file; {_NEED_TEXT}.")
     return "utf-8"
 
 
 @contextmanager
-def _readable(path: str) -> Iterator[None]:
-    """Turn the ways in which reading fails into a FileError."""
+def readable(path: str) -> Iterator[None]:
+    """Turn the ways in which reading fails into a FileError that names the path."""
     try:
         yield
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:

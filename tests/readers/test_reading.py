@@ -434,7 +434,7 @@ def test_impossible_numbers_are_errors(column: str, value: object, text_file: Te
         pytest.param("params,tokens,lr,loss\n1,2,3\n", "line 2: got 3 fields, need 4", id="short-row"),
         pytest.param("params,tokens,lr,loss\n1,2,3,4,5\n", "line 2: got 5 fields, need 4", id="long-row"),
         pytest.param('{"params": 1\n', "line 1: not valid JSON", id="bad-json"),
-        pytest.param("[1, 2]\n", "need one JSON object a line", id="json-array"),
+        pytest.param("[1, 2]\n", "entry 1 is 1; need an array of JSON objects", id="json-array"),
         pytest.param('{"a":' * 1000 + "1" + "}" * 1000, "nested deeper", id="deep-json"),
         pytest.param('{"a":' * 100_000 + "1" + "}" * 100_000, "nested deeper", id="very-deep-json"),
         pytest.param('{"lr": ' + "9" * 5000 + "}", "not valid JSON", id="huge-integer"),
