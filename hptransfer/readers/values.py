@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from hptransfer.readers.tables import Value
 from hptransfer.sweep import BoolArray, FloatArray, IntArray
 
 _MISSING = frozenset({"", "na", "n/a", "#n/a", "null", "none", "<na>", "-", "--", "undefined"})
+_REPEATED = 8  # times that an entry has to come up on average for looking it up to be faster
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?")
 
 
@@ -33,10 +34,22 @@ class Numbers:
 def numbers(entries: Sequence[Value]) -> Numbers:
     """Read a column of numbers; plain floats take a fast path."""
     try:
-        values = np.fromiter(map(float, entries), dtype=np.float64, count=len(entries))
+        values = _floats(entries)
     except (ValueError, OverflowError):
         return _numbers_one_by_one(entries)
     return Numbers(values, np.zeros(len(entries), dtype=np.bool_), ())
+
+
+def _floats(entries: Sequence[Value]) -> FloatArray:
+    """Convert entries that are all plain floats; where few differ, as sizes and batches do, each once.
+
+    Raises:  ValueError, OverflowError for the first that is not one.
+    """
+    convert: Callable[[Value], float] = float
+    different = set(entries)
+    if _REPEATED * len(different) <= len(entries):
+        convert = {entry: float(entry) for entry in different}.__getitem__
+    return np.fromiter(map(convert, entries), dtype=np.float64, count=len(entries))
 
 
 def _numbers_one_by_one(entries: Sequence[Value]) -> Numbers:
