@@ -8,10 +8,13 @@ Real sweeps are read from `../shared/data`, beside the project; without them the
 from __future__ import annotations
 
 import csv
+import gzip
 import itertools
 import json
 import math
+import random
 import re
+import sqlite3
 import statistics
 import subprocess
 import sys
@@ -220,6 +223,100 @@ def anchored_errors(law_id: str, cells: list[tuple[float, ...]]) -> tuple[str, s
     )
 
 
+def shapes() -> Iterator[Row]:
+    """One simulated sweep in ten shapes, fitted with no flag beyond --column for the loss."""
+    sys.path.insert(0, str(PROJECT))
+    from tests.readers.shapes import SHAPES
+
+    for name, shape in SHAPES.items():
+        with tempfile.TemporaryDirectory() as folder:
+            path, law = shape.write(Path(folder)), str(Path(folder) / "law.json")
+            column = ["--column", f"loss={shape.loss}"] if shape.loss else []
+            command = [*PROGRAM, "fit", "-" if shape.is_stdin else str(path), *column, "-o", law]
+            content = path.read_text() if shape.is_stdin else None
+            done = subprocess.run(command, capture_output=True, text=True, check=False, input=content)
+            if done.returncode:
+                yield (f"fit {name}", done.stderr.strip().splitlines()[-1], "fitted")
+                continue
+            fitted = json.loads(Path(law).read_text())
+        exponents = ", ".join(f"{k}^{v:.3f}" for k, v in fitted["peak_lr"]["exponents"].items())
+        yield (f"fit {name}", f"{fitted['fit']['runs']} runs, LR {exponents}", " ".join(column))
+
+
+MILLION = """
+import resource, sys, time
+def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+if sys.argv[1] == "plain":
+    import csv
+    start = time.process_time()
+    with open(sys.argv[2], newline="") as file:
+        for _ in csv.reader(file): pass
+else:
+    from hptransfer.readers import read_sweep
+    start = time.process_time()
+    read_sweep(sys.argv[2])
+print(time.process_time() - start, peak())
+"""
+
+
+def million_rows() -> Iterator[Row]:
+    """A million rows of seven columns: CPU time (the machine may be shared) and peak memory of a process."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "sweep.csv"
+        rng = random.Random(0)
+        with path.open("w") as file:
+            file.write("run,params,tokens,lr,batch_tokens,optimizer,loss\n")
+            for i in range(1_000_000):
+                scale = f"{rng.choice((60, 120, 250))}000000,{rng.choice((2, 4))}000000000"
+                lr, loss = 10 ** rng.uniform(-4, -2), rng.uniform(3, 3.4)
+                file.write(f"r{i},{scale},{lr:.5g},{rng.choice((65536, 131072))},adamw,{loss:.5f}\n")
+        measured: dict[str, list[tuple[float, float]]] = {"plain": [], "hptransfer": []}
+        for _ in range(3):
+            for name, values in measured.items():
+                done = run([sys.executable, "-c", MILLION, name, str(path)])
+                seconds, megabytes = map(float, done.stdout.split())
+                values.append((seconds, megabytes))
+    (plain, plain_peak), (ours, ours_peak) = (min(values) for values in measured.values())
+    yield (
+        "1,000,000 CSV rows: CPU time",
+        f"{ours:.1f} s",
+        f"csv.reader alone {plain:.2f} s: {ours / plain:.1f}x",
+    )
+    yield ("1,000,000 CSV rows: peak memory", f"{ours_peak:.0f} MB", f"csv.reader alone {plain_peak:.0f} MB")
+
+
+def hostile_inputs() -> Iterator[Row]:
+    """A gzip bomb and a locked database: a clear error, in bounded memory."""
+    with tempfile.TemporaryDirectory() as folder:
+        bomb = Path(folder) / "bomb.csv.gz"
+        for what, start, block in (
+            ("of rows", b"params,tokens,lr,loss\n", b"1e8,2e9,1e-3,3.0\n"),
+            ("of one line", b"", b"x"),
+        ):
+            piece = gzip.compress(block * (10_000_000 // len(block)))
+            bomb.write_bytes(gzip.compress(start) + 500 * piece)
+            size = f"5 GB in {bomb.stat().st_size / 1e6:.0f} MB"
+            yield (f"gzip bomb {what}, {size}", *refusal([*PROGRAM, "fit", str(bomb)]))
+        database = Path(folder) / "study.db"
+        packed = PROJECT / "tests/readers/data/optuna.db.gz"
+        database.write_bytes(gzip.decompress(packed.read_bytes()))
+        lock = sqlite3.connect(database, isolation_level=None)
+        lock.execute("BEGIN EXCLUSIVE")
+        yield ("locked SQLite file", *refusal([*PROGRAM, "fit", str(database)]))
+        lock.close()
+
+
+def refusal(arguments: list[str]) -> tuple[str, str]:
+    """Exit code and last line of stderr without the path; peak memory of the process."""
+    program = (
+        "import resource, subprocess, sys; done = subprocess.run(sys.argv[1:]);"
+        "print(done.returncode, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)"
+    )
+    done = run([sys.executable, "-c", program, *arguments])
+    code, peak = done.stdout.split()
+    return f"exit {code}: {done.stderr.strip().splitlines()[-1].split(': ', 3)[-1]}", f"peak {peak} MB"
+
+
 SECTIONS: dict[str, Callable[[], Iterator[Row]]] = {
     "step-law-file": step_law_file,
     "regret": regret,
@@ -228,6 +325,9 @@ SECTIONS: dict[str, Callable[[], Iterator[Row]]] = {
     "published-laws": published_laws,
     "anchors": anchors,
     **schedule_sections.SECTIONS,
+    "shapes": shapes,
+    "million-rows": million_rows,
+    "hostile-inputs": hostile_inputs,
 }
 
 

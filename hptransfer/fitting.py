@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -129,7 +130,7 @@ def _set_aside_counts(sweep: Sweep) -> Iterable[SetAsideCount]:
     counts = Counter(s.reason for s in sweep.set_aside)
     for reason in sorted(counts):
         first = min((s for s in sweep.set_aside if s.reason == reason), key=lambda s: (s.file, s.line))
-        example = f"{plain(first.file)}, {first.where}: {first.message}"
+        example = f"{plain(Path(first.file).name)}, {first.where}: {first.message}"
         yield SetAsideCount(reason=reason, runs=counts[reason], example=example)
     if sweep.diverged.any():
         diverged = np.flatnonzero(sweep.diverged)
