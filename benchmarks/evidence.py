@@ -14,6 +14,7 @@ import json
 import math
 import random
 import re
+import shlex
 import sqlite3
 import statistics
 import subprocess
@@ -317,6 +318,37 @@ def refusal(arguments: list[str]) -> tuple[str, str]:
     return f"exit {code}: {done.stderr.strip().splitlines()[-1].split(': ', 3)[-1]}", f"peak {peak} MB"
 
 
+DOCTORED = (
+    ("misfitting_openlm.csv", "one mislabelled model size, then LR at a fixed batch"),
+    ("marin_adamw_ablations.csv", "one factor at a time: LR over tokens at one size"),
+    ("lr_scheduling.csv", "LR over horizon at one size, one schedule"),
+    ("mup_mlp_cifar_bad_hp.csv", "nothing: every best LR is the lowest tried"),
+    ("olmo_ladder.csv", "nothing: one LR a size"),
+)
+
+
+def doctor() -> Iterator[Row]:
+    """What `doctor` says of sweeps whose state is known."""
+    for name, aim in DOCTORED:
+        path = SHARED / "data" / name
+        if not path.exists():
+            yield (f"doctor {name}", "not here: needs ../shared/data", aim)
+            continue
+        content = json.loads(run([*PROGRAM, "doctor", str(path), "--json"]).stdout)
+        named = [f["message"] for f in content["findings"] if f["code"] == "mislabelled-rows"]
+        for message in named or ["none"]:
+            yield (f"doctor {name}: mislabelled", message.split(":")[0], "")
+        verdict = content["verdict"]
+        yield (f"doctor {name}: verdict", f"{verdict['sentence']}: {verdict['reason']}", aim)
+        if content["fit"] is not None:
+            yield (f"doctor {name}: its fit line", _as_typed(content["fit"]), "exit 0")
+
+
+def _as_typed(line: str) -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        return f"exit {run([*PROGRAM, *shlex.split(line)[1:]], folder).returncode}"
+
+
 SECTIONS: dict[str, Callable[[], Iterator[Row]]] = {
     "step-law-file": step_law_file,
     "regret": regret,
@@ -328,6 +360,7 @@ SECTIONS: dict[str, Callable[[], Iterator[Row]]] = {
     "shapes": shapes,
     "million-rows": million_rows,
     "hostile-inputs": hostile_inputs,
+    "doctor": doctor,
 }
 
 

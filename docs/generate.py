@@ -18,6 +18,8 @@ from hptransfer.published.describing import certainty, law_page, predicts, range
 DOCS = Path(__file__).resolve().parent
 SCHEDULE_COMMANDS = ("show", "list", "compare", "convert", "extend", "branches", "merge")
 COMMANDS = (
+    "doctor",
+    "init",
     "fit",
     "plan",
     "laws",

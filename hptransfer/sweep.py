@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import compress
 from typing import Literal, TypeAlias, TypeVar
 
 import numpy as np
@@ -189,6 +190,25 @@ def take_cells(sweep: Sweep, cells: BoolArray) -> Sweep:
 
 
 _ONE_A_RUN = ("params", "tokens", "lr", "batch_tokens", "loss", "diverged", "line")
+
+
+def part_of_sweep(sweep: Sweep, rows: BoolArray, *, cell_tolerance: float = CELL_TOLERANCE) -> Sweep:
+    """Return the marked runs as a sweep of their own: cells, LR levels and diverged runs are found anew."""
+    part = sweep_from_arrays(
+        params=sweep.params[rows],
+        tokens=sweep.tokens[rows],
+        lr=sweep.lr[rows],
+        batch_tokens=sweep.batch_tokens[rows],
+        loss=sweep.loss[rows],
+        line=sweep.line[rows],
+        cell_tolerance=cell_tolerance,
+        params_kind=sweep.params_kind,
+        loss_unit=sweep.loss_unit,
+        seq_len=sweep.seq_len,
+        setting=sweep.setting,
+        sources=sweep.sources,
+    )
+    return replace(part, places=tuple(compress(sweep.places, rows)))
 
 
 def group_cells(params: FloatArray, tokens: FloatArray, *, tolerance: float) -> Cells:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from hptransfer.sweep import Sweep, SweepSource, sweep_from_arrays
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 
 GRID_PARAMS = (6e7, 1.2e8, 2.4e8, 4.8e8, 9.6e8)
 GRID_TOKENS = (2e9, 8e9, 3.2e10, 1.28e11)
@@ -78,6 +79,38 @@ def noisy_sweep(
     loss = 2.5 + 0.02 * (across - 0.4 * along) ** 2 + 0.016 * along**2
     loss = loss + noise * rng.standard_normal(len(loss))
     return sweep_from_arrays(params=params, tokens=tokens, lr=lr, batch_tokens=batch, loss=loss)
+
+
+def rebuilt(sweep: Sweep, **arrays: FloatArray) -> Sweep:
+    """A sweep of the same runs with some columns replaced."""
+    return sweep_from_arrays(
+        params=arrays.get("params", sweep.params),
+        tokens=arrays.get("tokens", sweep.tokens),
+        lr=arrays.get("lr", sweep.lr),
+        batch_tokens=arrays.get("batch_tokens", sweep.batch_tokens),
+        loss=arrays.get("loss", sweep.loss),
+    )
+
+
+def chosen(sweep: Sweep, rows: NDArray[Any]) -> Sweep:
+    """A sweep of some runs, by mask or index, which may repeat."""
+    return sweep_from_arrays(
+        params=sweep.params[rows],
+        tokens=sweep.tokens[rows],
+        lr=sweep.lr[rows],
+        batch_tokens=sweep.batch_tokens[rows],
+        loss=sweep.loss[rows],
+    )
+
+
+def lopsided_sweep(cells: Sequence[tuple[float, float]], **about: Any) -> Sweep:
+    """`exact_sweep` with a loss that rises a little faster with the LR and slower with the batch.
+
+    No two runs of a cell have the same loss then, as in any real sweep.
+    """
+    sweep = exact_sweep(cells, **about)
+    tilt = 1e-4 * np.log(sweep.lr) - 0.7e-4 * np.log(np.nan_to_num(sweep.batch_tokens, nan=1.0))
+    return rebuilt(sweep, loss=sweep.loss * (1 + tilt))
 
 
 def reordered(sweep: Sweep, order: NDArray[np.int64], *, params_unit: float = 1.0) -> Sweep:

@@ -16,7 +16,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from hptransfer import __version__
-from hptransfer.cli import backtest, check, curves, fit, laws, plan, schedule, simulate
+from hptransfer.cli import backtest, check, curves, doctor, fit, init, laws, plan, schedule, simulate
 from hptransfer.cli.streams import give_up_stdout, prepare, tell
 from hptransfer.errors import HptransferError, plain
 
@@ -33,7 +33,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command("doctor", epilog=doctor.EXAMPLE)(doctor.command)
 app.command("fit", epilog=fit.EXAMPLE)(fit.command)
+app.command("init", epilog=init.EXAMPLE)(init.command)
 app.command("plan", epilog=plan.EXAMPLE)(plan.command)
 app.add_typer(laws.app, name="laws", epilog=laws.EXAMPLE)
 app.command("check", epilog=check.EXAMPLE)(check.command)

@@ -17,6 +17,7 @@ from hptransfer.cli.sweep_options import (
     MaxBytes,
     MaxRows,
     SavedMap,
+    SkipBadRows,
     SourceOption,
     Vary,
     Where,
@@ -49,6 +50,7 @@ def command(
     loss_unit: LossUnitOption = None,
     batch_unit: BatchUnitOption = None,
     seq_len: SeqLen = None,
+    skip_bad_rows: SkipBadRows = False,
     cell_tolerance: CellTolerance = 0.02,
     max_rows: MaxRows = 1_000_000,
     max_bytes: MaxBytes = 1_000_000_000,
@@ -82,6 +84,7 @@ def command(
         loss_unit=loss_unit,
         batch_unit=batch_unit,
         seq_len=seq_len,
+        skip_bad_rows=skip_bad_rows,
     )
     sweep = read_sweep(
         files,

@@ -45,6 +45,9 @@ BatchUnitOption = Annotated[
     str | None,
     typer.Option("--batch-unit", help="What the batch column counts: tokens or sequences."),
 ]
+SkipBadRows = Annotated[
+    bool, typer.Option("--skip-bad-rows", help="Set unusable rows aside instead of refusing the sweep.")
+]
 CellTolerance = Annotated[
     float, typer.Option("--cell-tolerance", min=0.0, max=0.5, help="Runs this close in scale share a cell.")
 ]
@@ -67,6 +70,7 @@ def reading_of(
     loss_unit: str | None,
     batch_unit: str | None,
     seq_len: int | None,
+    skip_bad_rows: bool = False,
 ) -> Reading:
     """Put the options over the saved mapping; what an option says counts."""
     from hptransfer.readers.mapping import Reading, read_map
@@ -81,6 +85,7 @@ def reading_of(
         loss_unit=None if loss_unit is None else one_of(loss_unit, LOSS_UNITS, "--loss-unit"),
         batch_unit=None if batch_unit is None else one_of(batch_unit, BATCH_UNITS, "--batch-unit"),
         seq_len=seq_len,
+        skip_bad_rows=skip_bad_rows,
     )
     return given if saved_map is None else given.over(read_map(saved_map))
 
@@ -98,3 +103,21 @@ def _conditions(options: Iterable[str]) -> tuple[dict[str, str], tuple[tuple[str
             msg = f"--where: got {plain(option)!r}, need NAME=VALUE or NAME!=VALUE."
             raise UsageError(msg)
     return pairs(wanted, "--where"), tuple(unwanted)
+
+
+def reading_options(reading: Reading) -> list[str]:
+    """Write a reading as the options that say it, quoted for a shell."""
+    from hptransfer.readers.columns import column_option, quoted
+
+    options = [column_option(name, header) for name, header in reading.columns.items()]
+    options += [f"--where {quoted(f'{name}={value}')}" for name, value in reading.where.items()]
+    options += [f"--where {quoted(f'{name}!={value}')}" for name, value in reading.without]
+    options += [f"--vary {quoted(name)}" for name in reading.vary]
+    stated = {
+        "--params-kind": reading.params_kind,
+        "--loss-unit": reading.loss_unit,
+        "--batch-unit": reading.batch_unit,
+        "--seq-len": reading.seq_len,
+    }
+    options += [f"{flag} {value}" for flag, value in stated.items() if value is not None]
+    return [*options, "--skip-bad-rows"] if reading.skip_bad_rows else options

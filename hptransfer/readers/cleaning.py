@@ -100,13 +100,56 @@ def clean(
     loss_unit: LossUnit | None,
     batch_unit: BatchUnit | None,
     seq_len: int | None,
+    skip_bad_rows: bool,
     log: ProblemLog,
 ) -> CleanRuns:
-    """Settle units, and set aside what is unfinished, incomplete or repeated; errors as of `read_sweep`."""
+    """Settle units, and set aside what is unfinished, incomplete or repeated; errors as of `read_sweep`.
+
+    Args:    skip_bad_rows: set unusable and contradicting rows aside too. log: the problems of gathering.
+    """
+    kind = params_kind or _params_kind(gathered.maps)
+    set_aside: list[SetAside] = []
+    while True:
+        try:
+            runs, warnings = _settled(gathered, kind=kind, batch_unit=batch_unit, seq_len=seq_len, log=log)
+            break
+        except InputError as error:
+            if not skip_bad_rows:
+                raise
+            gathered, bad = _leave_out(gathered, error.problems)
+            set_aside += bad
+            log = ProblemLog()
+    finished, unfinished = _set_aside_unfinished(runs)
+    complete, incomplete = _set_aside_incomplete(finished, unfinished)
+    usable, repeated = _set_aside_repeated(complete)
+    files = gathered.raw.files
+    set_aside += [*unfinished, *incomplete, *repeated]
+    return CleanRuns(
+        runs=usable,
+        set_aside=tuple(sorted(set_aside, key=lambda run: (files.index(run.file), run.line))),
+        params_kind=kind,
+        loss_unit=loss_unit or _loss_unit(gathered.maps),
+        warnings=warnings,
+        maps=gathered.maps,
+        sources=gathered.sources,
+    )
+
+
+def _settled(
+    gathered: Gathered,
+    *,
+    kind: ParamsKind,
+    batch_unit: BatchUnit | None,
+    seq_len: int | None,
+    log: ProblemLog,
+) -> tuple[Scaled, tuple[tuple[str, str], ...]]:
+    """Check every number, count params where only a shape is there, and settle the scale in tokens.
+
+    Raises:  InputError with every row that is unusable or contradicts the others.
+    """
     maps = gathered.maps
-    note_impossible_numbers(gathered.raw, maps, log)
+    _note_impossible_numbers(gathered.raw, maps, log)
     log.raise_if_any()
-    kind = params_kind or _params_kind(maps)
     raw, shape_warnings = params_from_shape(_without_loss_where_flagged(gathered.raw), kind)
     scale = settle_scale(
         raw,
@@ -116,21 +159,27 @@ def clean(
         log=log,
     )
     log.raise_if_any()
-    finished, unfinished = _set_aside_unfinished(Scaled(raw, scale))
-    complete, incomplete = _set_aside_incomplete(finished, unfinished)
-    usable, repeated = _set_aside_repeated(complete)
-    set_aside = sorted(
-        [*unfinished, *incomplete, *repeated], key=lambda run: (raw.files.index(run.file), run.line)
-    )
-    return CleanRuns(
-        runs=usable,
-        set_aside=tuple(set_aside),
-        params_kind=kind,
-        loss_unit=loss_unit or _loss_unit(maps),
-        warnings=(*shape_warnings, *scale.warnings),
-        maps=maps,
-        sources=gathered.sources,
-    )
+    return Scaled(raw, scale), (*shape_warnings, *scale.warnings)
+
+
+def _leave_out(gathered: Gathered, problems: Collection[Problem]) -> tuple[Gathered, list[SetAside]]:
+    """Leave out the rows that problems name, and set them aside, each with its first problem.
+
+    Raises:  InputError with the problems when they name no row, or nothing is left.
+    """
+    raw = gathered.raw
+    first: dict[tuple[str, int], Problem] = {}
+    for problem in problems:
+        if problem.line is not None:
+            first.setdefault((problem.file, problem.line), problem)
+    keep = np.array([raw.place(row) not in first for row in range(len(raw))], dtype=np.bool_)
+    if not first or not keep.any():
+        raise InputError(tuple(problems))
+    set_aside = [
+        SetAside(file, line, "bad-row", f"{plain(problem.column or 'row')}: {problem.message}", problem.place)
+        for (file, line), problem in first.items()
+    ]
+    return replace(gathered, raw=raw.take(keep)), set_aside
 
 
 def make_sweep(cleaned: CleanRuns, *, vary: Collection[str], cell_tolerance: float) -> Sweep:
@@ -166,7 +215,7 @@ def make_sweep(cleaned: CleanRuns, *, vary: Collection[str], cell_tolerance: flo
     return replace(sweep, warnings=tuple(warnings), places=raw.places())
 
 
-def note_impossible_numbers(runs: RawRuns, maps: Sequence[ColumnMap], log: ProblemLog) -> None:
+def _note_impossible_numbers(runs: RawRuns, maps: Sequence[ColumnMap], log: ProblemLog) -> None:
     """Log every quantity that no run can have had (a loss that is not finite is a diverged run)."""
     for name, values in runs.quantities.items():
         if name == "loss":

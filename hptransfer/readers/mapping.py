@@ -30,6 +30,7 @@ class Reading:
     loss_unit: LossUnit | None = None
     batch_unit: BatchUnit | None = None
     seq_len: int | None = None
+    skip_bad_rows: bool = False
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments for `read_sweep`."""
@@ -42,6 +43,7 @@ class Reading:
             "where": {**other.where, **self.where},
             "without": (*other.without, *self.without),
             "vary": (*other.vary, *self.vary),
+            "skip_bad_rows": self.skip_bad_rows or other.skip_bad_rows,
         }
         own = {name: value for name, value in self.arguments().items() if value is not None}
         return replace(other, **{**own, **merged})
@@ -75,7 +77,7 @@ _CHOICES: Mapping[str, Collection[str]] = {
     "loss_unit": get_args(LossUnit),
     "batch_unit": get_args(BatchUnit),
 }
-_SCALARS = (*_CHOICES, "seq_len")
+_SCALARS = (*_CHOICES, "seq_len", "skip_bad_rows")
 _KEYS = tuple(item.name for item in fields(Reading))
 
 
@@ -113,6 +115,8 @@ def _problems(content: Mapping[str, Any]) -> list[str]:
     for name, known in _CHOICES.items():
         if content.get(name) is not None and content[name] not in known:
             messages.append(f"{name}: got {plain(content[name])!r}, need one of {', '.join(known)}.")
+    if not isinstance(content.get("skip_bad_rows", False), bool):
+        messages.append("skip_bad_rows: need true or false.")
     seq_len = content.get("seq_len")
     if seq_len is not None and (not isinstance(seq_len, int) or isinstance(seq_len, bool) or seq_len <= 0):
         messages.append(f"seq_len: got {plain(seq_len)!r}, need a positive number of tokens per sequence.")

@@ -38,6 +38,7 @@ def read_sweep(
     loss_unit: LossUnit | None = None,
     batch_unit: BatchUnit | None = None,
     seq_len: int | None = None,
+    skip_bad_rows: bool = False,
     cell_tolerance: float = CELL_TOLERANCE,
     max_rows: int = MAX_ROWS,
     max_bytes: int = MAX_BYTES,
@@ -56,6 +57,7 @@ def read_sweep(
         loss_unit:      by default what the header says, else nats per token.
         batch_unit:     what a batch column counts, where its header does not say it or says it wrongly.
         seq_len:        tokens per sequence, where neither a column nor tokens, steps and batch settle it.
+        skip_bad_rows:  set rows aside that hold what cannot be read, or contradict the others.
         cell_tolerance: relative difference within which params and tokens are the same cell.
         max_rows, max_bytes: limits on all files together; bytes are counted decompressed.
         stdin:          binary stream read for "-", by default the process's own.
@@ -86,7 +88,8 @@ def read_sweep(
         stdin=stdin,
         log=log,
     )
-    log.raise_if_any()
+    if not skip_bad_rows:
+        log.raise_if_any()
     may_vary = varying_settings(vary, gathered.maps)
     row_filter.check_matched()
     cleaned = clean(
@@ -95,6 +98,7 @@ def read_sweep(
         loss_unit=loss_unit,
         batch_unit=batch_unit,
         seq_len=seq_len,
+        skip_bad_rows=skip_bad_rows,
         log=log,
     )
     return make_sweep(cleaned, vary=may_vary, cell_tolerance=cell_tolerance)

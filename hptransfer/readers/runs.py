@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import compress
 
 import numpy as np
@@ -15,6 +15,8 @@ from hptransfer.readers.values import LabelColumn, numbers
 from hptransfer.readers.where import RowFilter
 from hptransfer.sweep import AnyArray, BoolArray, FloatArray, IntArray, SetAside
 
+MAX_WATCHED = 100
+MAX_WATCHED_LABELS = 64
 LABEL_COLUMNS = (*SETTINGS, "seed", "diverged", "state")
 """Columns collected as labels: what must not vary, what makes two equal rows two runs, what marks a run."""
 
@@ -32,6 +34,7 @@ class RawRuns:
         no_loss:    True where the loss is missing, as opposed to NaN.
         codes:      canonical name -> index into `labels`, `LabelColumn.UNKNOWN` where missing.
         labels:     canonical name -> the distinct labels.
+        others, other_labels: the same by header, for columns that mean nothing known, where asked for.
     """
 
     files: tuple[str, ...]
@@ -42,6 +45,8 @@ class RawRuns:
     codes: Mapping[str, IntArray]
     labels: Mapping[str, Sequence[str | float]]
     say_where: tuple[Callable[[int], str], ...]
+    others: Mapping[str, IntArray] = field(default_factory=dict)
+    other_labels: Mapping[str, Sequence[str | float]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -84,16 +89,22 @@ class RawRuns:
             quantities={name: values[rows] for name, values in self.quantities.items()},
             no_loss=self.no_loss[rows],
             codes={name: codes[rows] for name, codes in self.codes.items()},
+            others={header: codes[rows] for header, codes in self.others.items()},
         )
 
 
 class RunCollector:
     """Collects the rows of one file after the other; chunks of text become arrays at once."""
 
-    def __init__(self, *, row_filter: RowFilter, max_rows: int, log: ProblemLog) -> None:
+    def __init__(
+        self, *, row_filter: RowFilter, max_rows: int, log: ProblemLog, watch_others: bool = False
+    ) -> None:
         self._filter = row_filter
         self._max_rows = max_rows
         self._log = log
+        self._watch_others = watch_others
+        self._others: dict[str, LabelColumn] = {}
+        self._other_codes: dict[str, dict[int, IntArray]] = {}
         self._n_rows_read = 0
         self._files: list[str] = []
         self._say_where: list[Callable[[int], str]] = []
@@ -115,13 +126,16 @@ class RunCollector:
         self._say_where.append(table.place)
         used = columns.used
         asked = [columns.header_of(name) for name in self._filter.names]
-        wanted = list(dict.fromkeys([*used.values(), *asked]))
+        others = self._headers_to_watch(table.headers, columns) if self._watch_others else ()
+        wanted = list(dict.fromkeys([*used.values(), *asked, *others]))
         n_rows_before = self._n_rows_read
         for chunk in table.chunks(wanted):
             self._count_rows(len(chunk.lines), columns.file)
             by_header = dict(zip(wanted, chunk.columns, strict=True))
             keep = self._filter.keep([by_header[header] for header in asked], len(chunk.lines))
-            self._add_chunk(_kept(chunk, keep), wanted, used)
+            kept = _kept(chunk, keep)
+            self._add_chunk(kept, wanted, used)
+            self._watch(kept, wanted, others)
         if self._n_rows_read == n_rows_before and not self._log:
             self._log.add(columns.file, None, None, "a header but no runs; need one line a run.")
         self._note_late_headers(table, columns.file)
@@ -142,7 +156,25 @@ class RunCollector:
             codes={name: self._joined(blocks, LabelColumn.UNKNOWN) for name, blocks in self._codes.items()},
             labels={name: self._label_columns[name].labels for name in self._codes},
             say_where=tuple(self._say_where),
+            others={h: self._joined(blocks, LabelColumn.UNKNOWN) for h, blocks in self._other_codes.items()},
+            other_labels={header: self._others[header].labels for header in self._other_codes},
         )
+
+    def _headers_to_watch(self, headers: Sequence[str], columns: ColumnMap) -> list[str]:
+        """Return the first headers of a file that mean nothing known."""
+        known = frozenset(columns.columns.values())
+        return [h for h in dict.fromkeys(headers) if h and h not in known][:MAX_WATCHED]
+
+    def _watch(self, chunk: Chunk, wanted: Sequence[str], others: Sequence[str]) -> None:
+        """Collect columns that mean nothing known, until they prove to be no labels but measurements."""
+        by_header = dict(zip(wanted, chunk.columns, strict=True))
+        for header in others:
+            column = self._others.setdefault(header, LabelColumn())
+            if len(column.labels) <= MAX_WATCHED_LABELS:
+                codes = column.codes(by_header[header])
+                self._other_codes.setdefault(header, {})[len(self._chunk_rows) - 1] = codes
+            else:
+                self._other_codes.pop(header, None)
 
     def _joined(self, blocks: Mapping[int, AnyArray], absent: float) -> AnyArray:
         """Join the chunks of one column in order; `absent` stands where a chunk's file lacks it."""

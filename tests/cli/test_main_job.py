@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hptransfer.cli import backtest, check, curves, fit, plan, schedule, simulate
+from hptransfer.cli import backtest, check, curves, doctor, fit, init, plan, schedule, simulate
 from tests.cli.conftest import Run
 
 
@@ -126,7 +126,7 @@ def test_ctrl_c_exits_130(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("simulate").code == 130
 
 
-@pytest.mark.parametrize("module", [fit, plan, check, backtest, simulate, curves, schedule])
+@pytest.mark.parametrize("module", [doctor, init, fit, plan, check, backtest, simulate, curves, schedule])
 def test_the_example_of_every_help_runs(run: Run, module: object) -> None:
     """Each --help ends with an example; it works as printed, after `hptransfer simulate -o sweep.csv`."""
     run("simulate", "-o", "sweep.csv")
@@ -139,20 +139,10 @@ def test_the_example_of_every_help_runs(run: Run, module: object) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [
-        (),
-        ("fit",),
-        ("plan",),
-        ("laws",),
-        ("check",),
-        ("backtest",),
-        ("simulate",),
-        ("curves",),
-        ("schedule",),
-    ],
+    ["", "doctor", "init", "fit", "plan", "laws", "check", "backtest", "simulate", "curves", "schedule"],
 )
-def test_help_ends_with_its_example(run: Run, command: tuple[str, ...]) -> None:
-    outcome = run(*command, "--help")
+def test_help_ends_with_its_example(run: Run, command: str) -> None:
+    outcome = run(*command.split(), "--help")
     assert outcome.code == 0
     assert "Example: hptransfer" in " ".join(outcome.out.split()[-30:])
 

@@ -1,0 +1,59 @@
+"""`hptransfer init`: a starter mapping for sweeps that look like this one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hptransfer.cli.options import Force, Quiet
+from hptransfer.cli.sweep_options import CellTolerance, Column, Files, MaxBytes, MaxRows, SourceOption
+from hptransfer.cli.talk import Talk
+
+EXAMPLE = "Example: hptransfer init sweep.csv -o sweep.map.toml"
+
+
+def command(
+    files: Files,
+    output: Annotated[
+        str | None,
+        typer.Option("--output", "-o", help="Mapping to write, - for stdout (default: SWEEP.map.toml)."),
+    ] = None,
+    source: SourceOption = None,
+    column: Column = None,
+    cell_tolerance: CellTolerance = 0.02,
+    max_rows: MaxRows = 1_000_000,
+    max_bytes: MaxBytes = 1_000_000_000,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write a starter mapping: how the columns of a sweep are read, what was guessed, what is open.
+
+    The mapping (TOML) is for `fit --map` and `doctor --map`. Edit it, and keep it beside the sweeps.
+    """
+    from hptransfer.cli.doctor_report import diagnosis_of, reading_of_part
+    from hptransfer.cli.options import pairs
+    from hptransfer.diagnosis import Verdict
+    from hptransfer.files import STANDARD_STREAM, write_text
+    from hptransfer.readers.mapping import Reading
+    from hptransfer.readers.starter import starter_map
+    from hptransfer.readers.survey import survey
+
+    reading = Reading(columns=pairs(column or [], "--column"))
+    seen = survey(
+        files, reading, source=source, cell_tolerance=cell_tolerance, max_rows=max_rows, max_bytes=max_bytes
+    )
+    diagnosis = diagnosis_of(seen)
+    chosen = seen.reading if diagnosis is None else reading_of_part(seen, diagnosis.best)
+    target = output or _beside(files[0])
+    talk = Talk(quiet=quiet)
+    talk.wrote(write_text(target, starter_map(seen, chosen), force=force, inputs=files), target)
+    if target != STANDARD_STREAM:
+        can_fit = diagnosis is not None and diagnosis.best.verdict is not Verdict.NOTHING
+        talk.then(f"hptransfer {'fit' if can_fit else 'doctor'} {' '.join(files)} --map {target}")
+
+
+def _beside(file: str) -> str:
+    """Name the mapping after the sweep, in the working folder; stdout for stdin."""
+    return "-" if file == "-" else f"{Path(file).name.split('.')[0] or 'sweep'}.map.toml"
