@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 
 from hptransfer.errors import HptransferError
 from hptransfer.law import Law, PowerLaw
+from hptransfer.loss_law import predict_loss
 from hptransfer.planning import EXTRA_INPUTS, Plan, Target, plan
-from hptransfer.prediction import asks_for_flops, predict_log, predict_loss
+from hptransfer.prediction import asks_for_flops, predict_log
 from hptransfer.published import law_ids, published_law
 from hptransfer.traits import differences
 
@@ -55,6 +56,7 @@ def _compare(law: Law, target: Target, against: Law) -> Comparison:
     except HptransferError as error:
         lacks = str(error)
     inputs = _scale_and_extras(target)
+    logs = {name: math.log(value) for name, value in inputs.items()}
     critical, tau = _value(law.critical_batch, inputs), _value(law.tau_ema, inputs)
     if law.critical_batch is not None and critical is None:
         missing = sorted(f"--{name}" for name in law.critical_batch.exponents if name not in inputs)
@@ -65,7 +67,7 @@ def _compare(law: Law, target: Target, against: Law) -> Comparison:
         batch_tokens=_own_batch(law, planned),
         critical_batch=critical,
         tau_ema=tau,
-        loss=None if law.loss is None else predict_loss(law.loss, inputs),
+        loss=None if law.loss is None else predict_loss(law.loss, logs),
         reach={} if planned is None else {name: reach.factor for name, reach in planned.reach.items()},
         flops_approximated=approximated,
         lacks=lacks,

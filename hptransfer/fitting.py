@@ -18,6 +18,7 @@ from hptransfer.errors import UsageError, did_you_mean, plain
 from hptransfer.estimators import near_optimal, surface
 from hptransfer.estimators.common import Estimate, Estimator, FitOptions
 from hptransfer.law import Fit, Input, Law, Note, SetAsideCount, Source
+from hptransfer.loss_fitting import loss_part
 from hptransfer.published import law_ids
 from hptransfer.sweep import FloatArray, Sweep, SweepSource
 
@@ -79,6 +80,9 @@ def _law(sweep: Sweep, options: FitOptions, estimate: Estimate, law_id: str | No
     """Put the estimate and everything known about the sweep into one record."""
     files = ", ".join(plain(source.file) for source in sweep.sources)
     carried = (Note(code=code, message=message) for code, message in sweep.warnings)
+    loss, loss_notes = loss_part(
+        sweep, floors=estimate.floors, seed=options.seed, resamples=options.resamples
+    )
     return Law(
         id=law_id or f"fitted-{_digest(sweep, options)}",
         title=f"fitted on {files or 'a sweep'} ({options.estimator})",
@@ -87,12 +91,13 @@ def _law(sweep: Sweep, options: FitOptions, estimate: Estimate, law_id: str | No
         batch_tokens=estimate.batch_tokens,
         lr_batch_exponent=estimate.lr_batch_exponent,
         bowl=estimate.bowl,
+        loss=loss,
         params_kind=sweep.params_kind,
         seq_len=sweep.seq_len,
         loss_unit=sweep.loss_unit,
         setting={name: plain(v) if isinstance(v, str) else v for name, v in sweep.setting.items()},
         fitted_on=_ranges(sweep),
-        warnings=(*carried, *estimate.warnings),
+        warnings=(*carried, *estimate.warnings, *loss_notes),
         fit=_fit_record(sweep, options, estimate),
     )
 

@@ -178,14 +178,61 @@ class LossTerm(Record):
     exponent: Positive
 
 
+class LossInteraction(Record):
+    """How the tokens term moves with params; logs are natural, taken from the centre of the fitted points.
+
+    It is divided by params ** level_exponent, and its exponent multiplied by params ** growth.
+    """
+
+    level_exponent: FiniteFloat
+    growth: FiniteFloat
+    centre_params: FiniteFloat
+    centre_tokens: FiniteFloat
+
+
+class LossFit(Record):
+    """How a fitted loss law came about."""
+
+    form: str
+    points: int
+    seed: int
+    resamples: int
+    residual_std: Positive  # log loss: noise and lack of fit of single points, 90 % within 1.645 times it
+    p_values: dict[str, FiniteFloat] = {}  # of richer forms against the one chosen before, held-out compute
+    held_out_error: Positive | None = None  # mean absolute error in log loss of compute not fitted on
+    intervals: dict[str, tuple[FiniteFloat, FiniteFloat]] = {}  # 90 %, of resampled coefficients by name
+    at_bounds: tuple[str, ...] = ()  # coefficients that ended at an end of their box
+
+
 class LossLaw(Record):
-    """loss = floor + (sum of terms) ** outer_exponent, nats per token of the law's corpus and tokenizer."""
+    """loss = floor + (sum of terms) ** outer_exponent, on the corpus and with the tokenizer of its runs.
+
+    The uncertainty is that of log loss: x is its gradient by (log floor, then log coefficient and exponent
+    of each term, then log outer_exponent or level_exponent and growth), and the distance is that beyond
+    `fitted_on`, where flops (6 params tokens) counts too.
+    """
 
     floor: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-    terms: tuple[LossTerm, ...]
+    terms: Annotated[tuple[LossTerm, ...], Field(min_length=1)]
     outer_exponent: Positive = 1.0
+    interaction: LossInteraction | None = None
+    uncertainty: Uncertainty | None = None
+    fitted_on: dict[Input, Span] = {}
+    unit: LossUnit = "nats"  # a law fitted to perplexity predicts its logarithm, which is in nats
+    fit: LossFit | None = None
     certainty: Certainty = "fitted"
     source: str = ""
+
+    @model_validator(mode="after")
+    def _covariance_fits_the_form(self) -> LossLaw:
+        size = 1 + 2 * len(self.terms)
+        sizes = (size, size + 1) if self.interaction is None else (size + 2,)
+        if self.uncertainty is not None:
+            rows = self.uncertainty.covariance
+            if len(rows) not in sizes or any(len(row) != len(rows) for row in rows):
+                msg = f"covariance must be square with {' or '.join(map(str, sizes))} rows"
+                raise ValueError(msg)
+        return self
 
 
 class Note(Record):
@@ -296,9 +343,9 @@ class Law(Record):
     batch_tokens: PowerLaw | None
     batch_held: Positive | None = None  # tokens; the one batch of all runs behind a law without a batch law
     critical_batch: PowerLaw | None = None  # tokens; where more batch stops paying, several times the optimum
-    loss: LossLaw | None = None
     lr_batch_exponent: FiniteFloat | None = None  # d log LR* / d log batch at fixed params and tokens
     bowl: Bowl | None = None  # what being off the optimum costs
+    loss: LossLaw | None = None  # what a well-tuned run reaches
     tau_ema: PowerLaw | None = None  # AdamW timescale, fraction of the run
     params_kind: ParamsKind = "unspecified"
     seq_len: Annotated[int, Field(gt=0, le=10**9)] | None = (
@@ -327,6 +374,7 @@ class Law(Record):
         for name in _SOURCED:
             if decisive.get(name) is not None:
                 decisive[name].pop("source")
+                decisive[name].pop("fit", None)
                 if decisive[name].get("form") == "power":
                     del decisive[name]["form"]
         canonical = json.dumps(decisive, sort_keys=True, separators=(",", ":"))

@@ -110,6 +110,10 @@ class Plan:
     plateaus: Mapping[str, tuple[float, float]] = field(
         default_factory=dict
     )  # see `prediction.plateau_names`
+    loss: float | None = None  # expected of a run at the optimum, in the unit of the law's `loss`
+    loss_interval: tuple[float, float] | None = None
+    loss_slope: float | None = None  # d loss / d log compute at these tokens per parameter
+    excess_flops: float | None = None  # share of the compute that `excess` wastes
 
 
 def plan(law: Law, target: Target, *, rounding: Rounding = "pow2") -> Plan:
@@ -305,6 +309,10 @@ def _assemble(law: Law, target: Target, rounding: Rounding, values: Mapping[str,
         warnings=tuple(_plan_warnings(law, target, values, reach)),
         excess=values["excess"],
         plateaus=_plateaus(values),
+        loss=values["loss"],
+        loss_interval=_interval(values, "loss"),
+        loss_slope=values["loss_slope"],
+        excess_flops=values["excess_flops"],
     )
 
 
@@ -404,6 +412,12 @@ def _warnings_of_law(law: Law, values: Mapping[str, Any]) -> Iterator[Note]:
         held = f" (its runs held {short_count(law.batch_held)} tokens)" if law.batch_held else ""
         text = f"law {law.id} says nothing about the batch{held}: pin one with --batch-tokens."
         yield Note(code="no-batch-law", message=text)
+    if law.loss is None:
+        text = f"law {law.id} does not predict the loss, nor what share of the compute an excess loss wastes."
+        yield Note(code="no-loss-law", message=text)
+    elif values["excess"] is None:
+        text = f"law {law.id} does not say what being off its optimum costs, so nothing is priced in FLOPs."
+        yield Note(code="no-excess", message=text)
     if is_mup(law):
         text = "the LR is a µP base LR: per-tensor factors apply, and it is not meant for models in SP."
         yield Note(code="mup-base-lr", message=text)

@@ -13,7 +13,8 @@ from typing import Any, Literal
 
 from hptransfer.arithmetic import PLAIN, Numbers
 from hptransfer.bowl import amplitude, excess, plateau, valley
-from hptransfer.law import Bend, Bowl, Law, LossLaw, PowerLaw, Uncertainty
+from hptransfer.law import Bend, Bowl, Law, PowerLaw, Uncertainty
+from hptransfer.loss_law import evaluate_loss
 from hptransfer.published import published_law
 
 Rounding = Literal["pow2", "sequences", "none"]
@@ -68,7 +69,7 @@ def evaluate(law: Law, inputs: Inputs, rounding: Rounding, xp: Any) -> dict[str,
     if values["batch_tokens_run"] is not None:
         values["steps"] = xp.ceil(inputs.tokens / values["batch_tokens_run"] - 1e-9)
         values["weight_decay_timescale"] = _timescale_weight_decay(law, inputs, logs, values, xp)
-    return values
+    return values | evaluate_loss(law.loss, logs, values["excess"], xp)
 
 
 def _evaluate_lr(
@@ -193,17 +194,6 @@ def predict_log(power: PowerLaw, logs: Mapping[str, Numbers], xp: Any = PLAIN) -
 def linear_factor(power: PowerLaw, logs: Mapping[str, Numbers]) -> Numbers:
     """Value over coefficient of a law that is linear in logs: 1 + sum(exponent * ln input)."""
     return sum((e * logs[name] for name, e in power.exponents.items()), start=1.0)
-
-
-def predict_loss(law: LossLaw, inputs: Mapping[str, float]) -> float:
-    """Loss (nats per token) at a law's inputs by name.
-
-    >>> from hptransfer.published import published_law
-    >>> predict_loss(published_law("besiroglu").loss, {"params": 1e9, "tokens": 2e10})
-    2.530050
-    """
-    reducible = sum(term.coefficient / inputs[term.input] ** term.exponent for term in law.terms)
-    return float(law.floor + reducible**law.outer_exponent)
 
 
 def _half_width(power: PowerLaw, logs: Mapping[str, Numbers], law: Law, xp: Any) -> Numbers | None:

@@ -50,7 +50,11 @@ class FitOptions:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What an estimator hands back. `draws` has shape (n_draws, len(draw_columns))."""
+    """What an estimator hands back. `draws` has shape (n_draws, len(draw_columns)).
+
+    `floors` is the loss at each cell's optimum in the sweep's unit, (n_cells,), NaN where unknown; without it
+    the loss law is fitted to the cells' best losses.
+    """
 
     peak_lr: PowerLaw
     batch_tokens: PowerLaw | None
@@ -65,6 +69,7 @@ class Estimate:
     data_share: Mapping[str, float] = field(default_factory=dict)
     choices: Choices | None = None
     bend: Mapping[str, Curvature] = field(default_factory=dict)
+    floors: FloatArray | None = None
 
 
 Estimator: TypeAlias = Callable[[Sweep, FitOptions], Estimate]
