@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,10 +12,15 @@ from hypothesis import strategies as st
 from scipy.stats import t as student_t
 
 from hptransfer.errors import RefusalError, UsageError
-from hptransfer.fitting import ESTIMATORS, PRIORS, fit
+from hptransfer.fitting import DEFAULT_ESTIMATOR, ESTIMATORS, PRIORS
+from hptransfer.fitting import fit as fit_law
 from hptransfer.law import Law, PowerLaw
 from hptransfer.sweep import SetAside, Sweep, SweepSource, sweep_from_arrays
 from tests.sweeps import BATCH_LAW, GRID_PARAMS, LAW, exact_sweep, grid_cells, noisy_sweep, reordered
+
+fit = partial(
+    fit_law, estimator="near-optimal"
+)  # the recipe these tests are about, unless they say otherwise
 
 
 def _codes(law: Law) -> list[str]:
@@ -403,13 +409,20 @@ def test_a_law_survives_json() -> None:
     assert Law.model_validate_json(law.model_dump_json()) == law
 
 
+def test_the_surface_is_the_default() -> None:
+    assert DEFAULT_ESTIMATOR == "surface"
+    record = fit_law(noisy_sweep(), resamples=0).fit
+    assert record is not None
+    assert (record.estimator, record.prior_used) == ("surface", True)
+
+
 # ---- every estimator and prior --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("prior", [*PRIORS, "step-law"])
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_every_estimator_fits_under_every_prior(estimator: str, prior: str) -> None:
-    law = fit(noisy_sweep(), estimator=estimator, prior=prior, resamples=30)
+    law = fit_law(noisy_sweep(), estimator=estimator, prior=prior, resamples=30)
     assert law.fit is not None
     assert (law.fit.estimator, law.fit.prior) == (estimator, prior)
     assert law.peak_lr is not None

@@ -37,7 +37,7 @@ def command(
     vary: Vary = None,
     saved_map: SavedMap = None,
     estimator: Annotated[
-        str, typer.Option("--estimator", help="surface, or near-optimal (the recipe of the Step Law paper).")
+        str, typer.Option("--estimator", help="surface, or near-optimal (the Step Law paper's recipe).")
     ] = "surface",
     prior: Annotated[str, typer.Option("--prior", help="weak, none or the id of a published law.")] = "weak",
     threshold: Annotated[
@@ -61,7 +61,7 @@ def command(
     force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
-    no_progress: NoProgress = False,  # noqa: ARG001 - nothing here takes long enough for a bar yet
+    no_progress: NoProgress = False,
 ) -> None:
     """Fit a law to a sweep of finished proxy runs.
 
@@ -69,6 +69,7 @@ def command(
     Writes the law as JSON; shows the fitted law, its intervals, and what was set aside and why.
     """
     from hptransfer.cli import render
+    from hptransfer.cli.progress import progress_bar
     from hptransfer.files import write_text
     from hptransfer.fitting import fit
     from hptransfer.law import law_to_json
@@ -95,15 +96,17 @@ def command(
         **reading.arguments(),
     )
     inputs = one_of(batch_on, ("tokens", "params,tokens"), "--batch-on").split(",")
-    law = fit(
-        sweep,
-        estimator=estimator,
-        prior=prior,
-        seed=seed,
-        resamples=resamples,
-        threshold=threshold,
-        batch_on=tuple(inputs),
-    )
+    with progress_bar("weighing members", wanted=not (quiet or no_progress)) as report:
+        law = fit(
+            sweep,
+            estimator=estimator,
+            prior=prior,
+            seed=seed,
+            resamples=resamples,
+            threshold=threshold,
+            batch_on=tuple(inputs),
+            progress=report,
+        )
     written = write_text(
         output, law_to_json(law), force=force, inputs=[*files, *([saved_map] if saved_map else [])]
     )

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hptransfer.backtesting import Backtest
     from hptransfer.checking import Report
     from hptransfer.cli.talk import Talk
-    from hptransfer.law import Law, Note, PowerLaw
+    from hptransfer.law import Choices, Fit, Law, Note, PowerLaw, Uncertainty
     from hptransfer.planning import Plan
 
 PIPE_WIDTH = 200
@@ -214,9 +214,38 @@ def show_law(law: Law, *, stream: TextIO) -> None:
     )
     columns = ("params#", "tokens#", "runs#", "diverged#", "best loss#", "at lr#", "at batch#", "on the edge")
     table("Cells", columns, cells, stream)
+    if law.fit.data_share:
+        _show_shares(law.fit, stream)
+    if law.fit.choices is not None:
+        _show_choices(law.fit.choices, stream)
     if law.fit.set_aside:
         aside = ((item.reason, str(item.runs), plain(item.example)) for item in law.fit.set_aside)
         table("Set aside", ("why", "runs#", "for example"), aside, stream)
+
+
+def _show_shares(record: Fit, stream: TextIO) -> None:
+    """Print what the data and the prior brought to each exponent, and how the cells' optima bend."""
+    rows = []
+    for name, share in record.data_share.items():
+        bend = record.bend.get(name)
+        bent = "-" if bend is None else f"{bend.value:+.3f} +- {bend.std:.3f}"
+        rows.append((name, f"{share:.0%}", f"{1 - share:.0%}", bent))
+    columns = ("exponent", "from data#", "from prior#", "bend per e-fold")
+    table(f"Exponents (prior {plain(record.prior)})", columns, rows, stream)
+
+
+def _show_choices(choices: Choices, stream: TextIO) -> None:
+    """Print what was averaged and how it did on cells left out of its fit."""
+    rows = (
+        (m.family, scientific(m.fade, 2), f"{100 * math.expm1(min(m.excess, 1.0)):.3f} %", f"{m.weight:.0%}")
+        for m in choices.members
+    )
+    scatter = ", ".join(f"{name} {value:.0%}" for name, value in choices.offset_std.items())
+    title = (
+        f"Averaged (noise {100 * choices.noise_std:.2g} % of the loss; cells off the law by {scatter}; "
+        f"backtest on {choices.runs} runs)"
+    )
+    table(title, ("fit", "fade#", "lost on left-out cells#", "weight#"), rows, stream)
 
 
 def _coefficient_rows(name: str, power: PowerLaw) -> Iterable[tuple[str, ...]]:
@@ -224,7 +253,7 @@ def _coefficient_rows(name: str, power: PowerLaw) -> Iterable[tuple[str, ...]]:
     quantile = 0.0
     if power.uncertainty is not None:
         stds = [math.sqrt(row[i]) for i, row in enumerate(power.uncertainty.covariance)]
-        quantile = power.uncertainty.quantile
+        quantile = _quantile(power.uncertainty)
     yield (
         name,
         "coefficient",
@@ -237,11 +266,18 @@ def _coefficient_rows(name: str, power: PowerLaw) -> Iterable[tuple[str, ...]]:
         yield ("", f"{term} exponent", f"{exponent:.4f}", text)
 
 
+def _quantile(spread: Uncertainty) -> float:
+    """95 % quantile of a coefficient's own error."""
+    from hptransfer.prediction import student_95
+
+    return spread.quantile if spread.cell_df is None else float(student_95(spread.cell_df))
+
+
 def _spread(power: PowerLaw, i: int, *, exponential: bool) -> str:
     spread = power.uncertainty
     if spread is None or not exponential:
         return "-"
-    half = spread.quantile * math.sqrt(spread.covariance[i][i])
+    half = _quantile(spread) * math.sqrt(spread.covariance[i][i])
     if half > 600:
         return "not determined"
     return f"{math.exp(power.log_coefficient - half):.3g} to {math.exp(power.log_coefficient + half):.3g}"

@@ -18,7 +18,7 @@ from hptransfer.numerics.polynomials import monomial_values
 from hptransfer.numerics.reweighting import Rounds
 from hptransfer.numerics.surface import N_LAW, OWN_OFFSETS, cell_bowls, law_optima, layout
 
-MAX_GROUPS = 48
+MAX_GROUPS = 32
 """Cells are left out one by one up to this many, in that many groups beyond: bounds the number of refits."""
 
 TOP_SHARE = 1 / 3

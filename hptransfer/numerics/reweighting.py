@@ -90,26 +90,6 @@ class Rounds:
     robust: FloatArray
     optimum: FloatArray
 
-    def variant(self, which: slice) -> Rounds:
-        """The variants of a slice."""
-        solution = replace(
-            self.solution,
-            **{
-                name: getattr(self.solution, name)[which]
-                for name in ("parameters", "own", "coefficients", "objective", "covariance", "own_covariance")
-            },
-        )
-        penalty = replace(
-            self.penalty,
-            precision=self.penalty.precision[which],
-            mean=self.penalty.mean[which],
-            own_precision=self.penalty.own_precision[which],
-        )
-        arrays = ("noise_variance", "own_variance", "near", "robust", "optimum")
-        return replace(
-            self, solution=solution, penalty=penalty, **{name: getattr(self, name)[which] for name in arrays}
-        )
-
 
 def fit_rounds(
     runs: CellRuns, prior: LawPrior, counts: FloatArray, *, fade: float, rounds: int = ROUNDS

@@ -136,6 +136,10 @@ class Penalty:
         )
         return Penalty(precision, mean, own_precision, self.ridge)
 
+    def take(self, rows: BoolArray) -> Penalty:
+        """The priors of some variants."""
+        return Penalty(self.precision[rows], self.mean[rows], self.own_precision[rows], self.ridge)
+
 
 @dataclass(frozen=True)
 class Solution:
@@ -180,6 +184,10 @@ class CellBowls:
                 )
             )
         )
+
+    def take(self, rows: BoolArray) -> CellBowls:
+        """Some variants."""
+        return CellBowls(self.coefficients[rows], self.shift[rows], self.terms[rows], self.amplitude[rows])
 
 
 @dataclass(frozen=True)
@@ -271,6 +279,29 @@ def is_bowl(where: Layout, parameters: FloatArray) -> BoolArray:
 
 
 @dataclass(frozen=True)
+class Point:
+    """Where n_variants fits are, and what they have reached."""
+
+    parameters: FloatArray
+    own: FloatArray
+    bowls: CellBowls
+    value: FloatArray
+
+    def where(self, keep: BoolArray, other: Point) -> Point:
+        """This point for the variants to keep (n_variants,), else the other."""
+        return Point(
+            np.where(keep[:, None], self.parameters, other.parameters),
+            np.where(keep[:, None, None], self.own, other.own),
+            self.bowls.where(keep, other.bowls),
+            np.where(keep, self.value, other.value),
+        )
+
+    def take(self, rows: BoolArray) -> Point:
+        """Some variants of it."""
+        return Point(self.parameters[rows], self.own[rows], self.bowls.take(rows), self.value[rows])
+
+
+@dataclass(frozen=True)
 class Objective:
     """Weighted squared residuals over the noise variance, plus the penalties; moments are in that unit."""
 
@@ -280,6 +311,21 @@ class Objective:
     cross: FloatArray
     square: FloatArray
     penalty: Penalty
+
+    def take(self, rows: BoolArray) -> Objective:
+        """The objectives of some variants."""
+        return replace(
+            self,
+            gram=self.gram[rows],
+            cross=self.cross[rows],
+            square=self.square[rows],
+            penalty=self.penalty.take(rows),
+        )
+
+    def point(self, parameters: FloatArray, own: FloatArray) -> Point:
+        """Evaluate."""
+        bowls = cell_bowls(self.where, self.site, parameters, own)
+        return Point(parameters, own, bowls, self.value(parameters, own, bowls))
 
     def value(self, parameters: FloatArray, own: FloatArray, bowls: CellBowls) -> FloatArray:
         """What is minimized, (n_variants,)."""
@@ -342,40 +388,37 @@ def solve(
         penalty=penalty,
     )
     free = where.n_own if free_own is None else free_own
-    parameters, own = start
-    bowls = cell_bowls(where, site, parameters, own)
-    value = objective.value(parameters, own, bowls)
+    parameters, own = (array.copy() for array in start)
+    point = objective.point(parameters, own)
+    value = point.value.copy()
     damping = np.full(len(parameters), START_DAMPING)
+    rows, active = np.arange(len(parameters)), objective  # variants that have not converged
     for _ in range(max_steps):
-        new_parameters, new_own = _step(objective, parameters, own, bowls, damping=damping, free=free)
+        moved = _step(active, point, damping=damping, free=free)
         with np.errstate(all="ignore"):  # a wild trial is turned down below
-            trial = cell_bowls(where, site, new_parameters, new_own)
-            trial_value = objective.value(new_parameters, new_own, trial)
-        better = is_bowl(where, new_parameters) & np.isfinite(trial_value) & (trial_value <= value)
-        gain = np.where(better, value - trial_value, 0.0)
-        parameters = np.where(better[:, None], new_parameters, parameters)
-        own = np.where(better[:, None, None], new_own, own)
-        value, bowls = np.where(better, trial_value, value), trial.where(better, bowls)
+            trial = active.point(*moved)
+        better = is_bowl(where, trial.parameters) & np.isfinite(trial.value) & (trial.value <= point.value)
+        change = np.where(np.isfinite(trial.value), np.abs(point.value - trial.value), np.inf)
+        point = trial.where(better, point)
         damping = np.clip(damping * np.where(better, DAMPING_DOWN, DAMPING_UP), LEAST_DAMPING, MOST_DAMPING)
-        done = (better & (gain < tolerance * (1 + value))) | (damping >= MOST_DAMPING / 10)
+        done = (change < tolerance * (1 + point.value)) | (damping >= MOST_DAMPING / 10)
+        parameters[rows], own[rows], value[rows] = point.parameters, point.own, point.value
         if done.all():
             break
+        if done.any():
+            rows, damping, point, active = rows[~done], damping[~done], point.take(~done), active.take(~done)
+    bowls = cell_bowls(where, site, parameters, own)
     found = Solution(parameters, own, bowls.coefficients, value, np.empty(0), np.empty(0))
     return _with_covariance(objective, found, bowls) if covariance else found
 
 
 def _step(
-    objective: Objective,
-    parameters: FloatArray,
-    own: FloatArray,
-    bowls: CellBowls,
-    *,
-    damping: FloatArray,
-    free: int,
+    objective: Objective, point: Point, *, damping: FloatArray, free: int
 ) -> tuple[FloatArray, FloatArray]:
     """One damped Gauss-Newton step; the first `free` of each cell's own terms move."""
     where, factors = objective.where, objective.site.factors
-    hessian, gradient = objective.local(bowls)
+    parameters, own = point.parameters, point.own
+    hessian, gradient = objective.local(point.bowls)
     own_precision = objective.penalty.own_precision[:, None, :free]
     diagonal = np.arange(free)
     inner = hessian[..., :free, :free].copy()
