@@ -349,6 +349,49 @@ def _as_typed(line: str) -> str:
         return f"exit {run([*PROGRAM, *shlex.split(line)[1:]], folder).returncode}"
 
 
+MUP_MLP, MUP_BAD, COORDINATES = (
+    SHARED / "data" / name
+    for name in ("mup_mlp_cifar.csv", "mup_mlp_cifar_bad_hp.csv", "coordcheck_nanogpt.csv")
+)
+
+
+def width() -> Iterator[Row]:
+    """Drift of the best LR with width on mup's own runs, and verdicts on six coordinate checks."""
+    if not MUP_MLP.exists():
+        yield ("width and coordcheck", "not here: needs ../shared/data", "")
+        return
+    aims = {"mup": "within +-0.1 log2 per doubling", "sp": "about -0.6"}
+    found = run([*PROGRAM, "width", str(MUP_MLP), "--column", "loss=loss_epoch5", "--json"])
+    for one in json.loads(found.stdout):
+        drift = one["drifts"][0]
+        text = f"{drift['per_doubling']:+.3f} [{drift['low']:+.3f}, {drift['high']:+.3f}]: {one['verdict']}"
+        yield (f"mup_mlp_cifar, epoch 5, {one['parametrization']}", text, aims[one["parametrization"]])
+    found = run([*PROGRAM, "width", str(MUP_BAD), "--column", "loss=loss_epoch5", "--json"])
+    for one in json.loads(found.stdout):
+        aim = "not enough usable runs"
+        yield (f"mup_mlp_cifar_bad_hp, {one['parametrization']}", one["verdict"], aim)
+    for one in json.loads(run([*PROGRAM, "coordcheck", str(COORDINATES), "--json"]).stdout):
+        yield (f"coordcheck_nanogpt, {one['parametrization']}", f"{one['verdict']}: {one['looks_like']}", "")
+
+
+def parametrization_goldens() -> Iterator[Row]:
+    """Factors by tensor class against the tables of the papers, as tests."""
+    done = run([sys.executable, "-m", "pytest", "-q", "tests/parametrizations", "-p", "no:cacheprovider"])
+    count = len(re.findall(r"\.", done.stdout))
+    passed = "all passed" if done.returncode == 0 else done.stdout.strip().splitlines()[-1]
+    yield ("golden numbers and equalities of 23 rule sets", passed, f"{count} tests")
+
+
+def trained_proof() -> Iterator[Row]:
+    """The shipped runs of examples/train_width.py: best base LR at width 32 and at 8x, muP and SP."""
+    found = run([*PROGRAM, "width", str(PROJECT / "examples/width_sweep.csv"), "--json"])
+    for one in json.loads(found.stdout):
+        best = {at["width"]: at["lr"] for at in one["widths"] if at["lr"] is not None}
+        text = ", ".join(f"width {width:g}: 2^{math.log2(lr):.2f}" for width, lr in best.items())
+        aim = {"mup": "within one grid step (1.00)", "sp": "moves"}[one["parametrization"]]
+        yield (f"trained proof, best LR, {one['parametrization']}", text, aim)
+
+
 SECTIONS: dict[str, Callable[[], Iterator[Row]]] = {
     "step-law-file": step_law_file,
     "regret": regret,
@@ -361,6 +404,9 @@ SECTIONS: dict[str, Callable[[], Iterator[Row]]] = {
     "million-rows": million_rows,
     "hostile-inputs": hostile_inputs,
     "doctor": doctor,
+    "width": width,
+    "parametrizations": parametrization_goldens,
+    "trained-proof": trained_proof,
 }
 
 

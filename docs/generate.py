@@ -13,6 +13,8 @@ from pathlib import Path
 
 from hptransfer import published
 from hptransfer.checks import checks_page
+from hptransfer.parametrizations import CLASSES, RuleSet, Steps, rule_set, rule_set_ids
+from hptransfer.parametrizations.factors import SYMBOLS, Factor
 from hptransfer.published.describing import certainty, law_page, predicts, ranges
 
 DOCS = Path(__file__).resolve().parent
@@ -27,6 +29,9 @@ COMMANDS = (
     "laws compare",
     "check",
     "backtest",
+    "width",
+    "coordcheck",
+    "shape",
     "simulate",
     "curves",
     "schedule",
@@ -65,6 +70,44 @@ def law_table() -> str:
     return "\n".join(pages)
 
 
+def parametrization_tables() -> str:
+    """Every rule set: factors by tensor class, options, source, certainty."""
+    pages = ["# Rule sets by tensor class\n"]
+    pages.append("Why the defaults are what they are: [parametrization.md](parametrization.md).\n")
+    pages.append("Symbols: " + "; ".join(f"`{name}` {what}" for name, what in SYMBOLS.items()) + ".\n")
+    pages.append("Classes: " + "; ".join(f"`{name}`: {what}" for name, what in CLASSES.items()) + ".\n")
+    for name in rule_set_ids():
+        pages += _rule_set(rule_set(name))
+    return "\n".join(pages)
+
+
+def _rule_set(rules: RuleSet) -> list[str]:
+    kind = "factors of the model itself" if rules.absolute else "ratios to the proxy"
+    page = [f"## `{rules.id}`: {rules.title}\n", f"{rules.source} [{rules.certainty}]; {kind}.\n"]
+    exponents = rules.exponents({})
+    page += ["| class | init std | multiplier | optimizer | LR | weight decay | epsilon |", "|" + "---|" * 7]
+    for name, rule in rules.classes.items():
+        optimizers = {"adam": rule.adam, "sgd": rule.sgd, "muon": rule.muon}
+        for optimizer, steps in optimizers.items():
+            if steps is not None and optimizer in rules.optimizers:
+                texts = [rule.init_std, rule.multiplier, *_steps(steps, optimizer)]
+                cells = ["-" if text is None else f"`{Factor(text, exponents)}`" for text in texts]
+                page.append(f"| {name} | {cells[0]} | {cells[1]} | {optimizer} | {' | '.join(cells[2:])} |")
+    page.append("")
+    attention, residual = Factor(rules.attention_scale, exponents), f"`{Factor(rules.residual, exponents)}`"
+    if rules.residual_scheme == "u-mup":
+        residual = "by the tau of each sub-layer"
+    page.append(f"Attention logits `{attention}`, residual branch {residual}.\n")
+    for name, option in rules.options.items():
+        choices = "; ".join(f"`{choice}`: {said}" for choice, said in option.said_by.items())
+        page.append(f"- `--rule {name}=...` (default `{option.default}`): {option.why} {choices}")
+    return [*page, *(f"- {note}" for note in rules.notes), ""]
+
+
+def _steps(steps: Steps, optimizer: str) -> list[str | None]:
+    return [steps.lr, steps.weight_decay, None if optimizer == "sgd" else steps.eps]
+
+
 def experimental(law_id: str) -> bool:
     """Whether a law rests on recalled or uncertain coefficients."""
     return published.published_law(law_id).experimental
@@ -82,6 +125,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "cli.md": cli_reference,
     "laws.md": law_table,
     "checks.md": checks_page,
+    "rules.md": parametrization_tables,
 }
 
 

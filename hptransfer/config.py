@@ -20,6 +20,7 @@ from hptransfer.anchoring import Anchor
 from hptransfer.derivation import setting_number
 from hptransfer.errors import InputError, Problem, RefusalError, did_you_mean, plain
 from hptransfer.law import Note, ParamsKind, Record
+from hptransfer.param_groups import Group, ModelRules, Scaling
 from hptransfer.prediction import Rounding
 from hptransfer.quantities import scientific
 
@@ -125,9 +126,10 @@ class Asked(ConfigRecord):
     anchors: Annotated[
         tuple[Anchor, ...], Field(max_length=100)
     ] = ()  # tuned models that set the level of the law
+    scaling: Scaling | None = None  # from which proxy to which target, where a parametrization was asked for
 
 
-_ASKED_BY_SOME = ("loss", "active_ratio", "experts", "flops_per_token", "anchors")  # written where given
+_ASKED_BY_SOME = ("loss", "active_ratio", "experts", "flops_per_token", "anchors", "scaling")  # where given
 
 
 class Outside(ConfigRecord):
@@ -150,6 +152,8 @@ class TrainConfig(RunValues):
     origin: dict[str, str]  # value -> "formula | source"
     reach: dict[str, Outside]
     warnings: tuple[Note, ...]
+    parametrization: ModelRules | None = None
+    param_groups: dict[str, Group] | None = None  # by tensor class
     override: dict[str, Name] = Field(default_factory=dict)  # field, or slug of a check -> why it may deviate
 
 
@@ -193,6 +197,7 @@ def config_from_plan(
 
 def _config(plan: Plan, law_reference: LawReference, anchors: Sequence[Anchor]) -> TrainConfig:
     values = run_values(plan)
+    groups = plan.param_groups
     return TrainConfig(
         **values.model_dump(),
         hptransfer_config=CONFIG_VERSION,
@@ -218,6 +223,7 @@ def _config(plan: Plan, law_reference: LawReference, anchors: Sequence[Anchor]) 
             experts=plan.target.experts,
             flops_per_token=plan.target.flops_per_token,
             anchors=tuple(anchors),
+            scaling=None if groups is None else groups.scaling,
         ),
         planned=values,
         origin=_origins(plan),
@@ -225,6 +231,8 @@ def _config(plan: Plan, law_reference: LawReference, anchors: Sequence[Anchor]) 
         warnings=tuple(
             Note(code=plain(note.code), message=plain(note.message, limit=1000)) for note in plan.warnings
         ),
+        parametrization=None if groups is None else groups.model,
+        param_groups=None if groups is None else dict(groups.groups),
     )
 
 
@@ -266,8 +274,9 @@ def config_to_yaml(config: TrainConfig) -> str:
     content = config.model_dump(mode="json")
     content["law"] = {key: value for key, value in content["law"].items() if value is not None}
     content["plan"] = _asked(content["plan"])
-    if not content["override"]:
-        del content["override"]
+    for name in ("override", "parametrization", "param_groups"):
+        if not content[name]:
+            del content[name]
     first = (MARK, "hptransfer_version", "target")
     ordered = {**{name: content[name] for name in first}, **content}
     return "\n".join([FIRST_LINE, *_mapping_lines(ordered, "")]) + "\n"
@@ -278,13 +287,18 @@ def _asked(content: Mapping[str, Any]) -> dict[str, Any]:
     kept = {key: value for key, value in content.items() if value or key not in _ASKED_BY_SOME}
     if "anchors" in kept:
         kept["anchors"] = [{k: v for k, v in one.items() if v is not None} for one in kept["anchors"]]
+    if "scaling" in kept:
+        kept["scaling"] = {k: v for k, v in kept["scaling"].items() if v not in (None, {})}
     return kept
+
+
+_ON_ONE_LINE = frozenset(["factors", "formulas", "choices", "chosen", "fans"])
 
 
 def _mapping_lines(content: Mapping[str, Any], indent: str) -> Iterator[str]:
     for key, value in content.items():
         name = f"{indent}{_text(key)}:"
-        if isinstance(value, dict) and value:
+        if isinstance(value, dict) and value and key not in _ON_ONE_LINE:
             yield name
             yield from _mapping_lines(value, indent + "  ")
         elif isinstance(value, list) and value and isinstance(value[0], dict):

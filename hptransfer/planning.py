@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 from hptransfer.arithmetic import PLAIN
 from hptransfer.derivation import Origin, Settled, derive_origins, setting_number, settle
@@ -23,6 +23,9 @@ from hptransfer.prediction import (
     takes_batch,
 )
 from hptransfer.quantities import short_count, significant
+
+if TYPE_CHECKING:
+    from hptransfer.param_groups import ParamGroups, Scaling
 
 DEFAULT_SEQ_LEN = 2048
 EXTRA_INPUTS = ("loss", "width", "depth", "active_ratio", "experts")  # asked for by some laws only
@@ -114,6 +117,7 @@ class Plan:
     loss_interval: tuple[float, float] | None = None
     loss_slope: float | None = None  # d loss / d log compute at these tokens per parameter
     excess_flops: float | None = None  # share of the compute that `excess` wastes
+    param_groups: ParamGroups | None = None  # by tensor class, where a parametrization was asked for
 
 
 def plan(law: Law, target: Target, *, rounding: Rounding = "pow2") -> Plan:
@@ -138,6 +142,29 @@ def plan(law: Law, target: Target, *, rounding: Rounding = "pow2") -> Plan:
         others=_others(law, target),
     )
     return _assemble(law, target, rounding, _evaluate(law, inputs, rounding, PLAIN))
+
+
+def with_param_groups(planned: Plan, scaling: Scaling) -> Plan:
+    """Spread a plan's values to run over tensor classes; the base LR is the plan's.
+
+    Raises:  UsageError for a scaling whose numbers do not fit together, RefusalError where the law's LR is
+             no base LR of the rule set.
+    """
+    from hptransfer import param_groups as groups
+
+    groups.require_base_lr(planned.law, groups.require_consistent(scaling), scaling)
+    base = groups.base_values(
+        scaling,
+        peak_lr=planned.rounded.peak_lr,
+        weight_decay=planned.weight_decay,
+        eps=float(planned.recipe["eps"].value),
+    )
+    notes = groups.notes_on(scaling, base, planned.law)
+    return replace(
+        planned,
+        param_groups=groups.param_groups(scaling, base),
+        warnings=(*planned.warnings, *notes),
+    )
 
 
 def plan_targets(law: Law, targets: Sequence[Target], *, rounding: Rounding = "pow2") -> list[Plan]:

@@ -6,7 +6,7 @@ is named here.
 
 from __future__ import annotations
 
-from hptransfer.checks import arithmetic, fields, overrides, provenance, units, values
+from hptransfer.checks import arithmetic, fields, groups, overrides, provenance, units, values
 from hptransfer.checks.base import Check
 from hptransfer.errors import UsageError, did_you_mean, plain
 
@@ -17,6 +17,7 @@ CHECKS: tuple[Check, ...] = (
     *arithmetic.CHECKS,
     *units.CHECKS,
     *provenance.CHECKS,
+    *groups.CHECKS,
 )
 SLUGS = frozenset(check.slug for check in CHECKS)
 

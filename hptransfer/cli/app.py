@@ -16,7 +16,21 @@ from typing import Annotated, NoReturn
 import typer
 
 from hptransfer import __version__
-from hptransfer.cli import backtest, check, curves, doctor, fit, init, laws, plan, schedule, simulate
+from hptransfer.cli import (
+    backtest,
+    check,
+    coordcheck,
+    curves,
+    doctor,
+    fit,
+    init,
+    laws,
+    plan,
+    schedule,
+    shape,
+    simulate,
+    width,
+)
 from hptransfer.cli.streams import give_up_stdout, prepare, tell
 from hptransfer.errors import HptransferError, plain
 
@@ -39,6 +53,9 @@ app.command("init", epilog=init.EXAMPLE)(init.command)
 app.command("plan", epilog=plan.EXAMPLE)(plan.command)
 app.add_typer(laws.app, name="laws", epilog=laws.EXAMPLE)
 app.command("check", epilog=check.EXAMPLE)(check.command)
+app.command("shape", epilog=shape.EXAMPLE)(shape.command)
+app.command("width", epilog=width.EXAMPLE)(width.command)
+app.command("coordcheck", epilog=coordcheck.EXAMPLE)(coordcheck.command)
 app.command("backtest", epilog=backtest.EXAMPLE)(backtest.command)
 app.command("simulate", epilog=simulate.EXAMPLE)(simulate.command)
 app.command("curves", epilog=curves.EXAMPLE)(curves.command)

@@ -23,8 +23,12 @@ ParamsKindOption = Annotated[
 Batch = Annotated[
     str | None, typer.Option("--batch-tokens", help="Pin the batch: tokens per optimizer step.")
 ]
-Width = Annotated[int | None, typer.Option("--width", min=1, help="Model width (laws in compute or width).")]
-Depth = Annotated[int | None, typer.Option("--depth", min=1, help="Layers (laws in compute or depth).")]
+Width = Annotated[
+    int | None, typer.Option("--width", min=1, help="Model width (laws, tensor classes, shapes).")
+]
+Depth = Annotated[
+    int | None, typer.Option("--depth", "--layers", min=1, help="Layers (laws, tensor classes, shapes).")
+]
 Loss = Annotated[
     str | None, typer.Option("--loss", help="Loss the run is to reach, nats per token (laws in loss).")
 ]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from hptransfer.cli import scaling, shape_options
 from hptransfer.cli.options import (
     ActiveRatio,
     Batch,
@@ -66,8 +67,30 @@ def command(
     depth: Depth = None,
     loss: Loss = None,
     active_ratio: ActiveRatio = None,
-    experts: Experts = None,
     flops_per_token: FlopsPerToken = None,
+    heads: shape_options.Heads = None,
+    kv_heads: shape_options.KvHeads = None,
+    vocab: shape_options.Vocab = None,
+    experts: Experts = None,
+    active_experts: shape_options.ActiveExperts = None,
+    model_config: shape_options.ModelConfig = None,
+    parametrization: scaling.ParametrizationOption = None,
+    base_width: scaling.BaseWidth = None,
+    base_depth: scaling.BaseDepth = None,
+    head_dim: scaling.HeadDim = None,
+    base_head_dim: scaling.BaseHeadDim = None,
+    ffn: scaling.Ffn = None,
+    base_ffn: scaling.BaseFfn = None,
+    fan: scaling.Fan = None,
+    rule: scaling.Rule = None,
+    optimizer: scaling.OptimizerOption = None,
+    base_init_std: scaling.BaseInitStd = None,
+    base_eps: scaling.BaseEps = None,
+    base_weight_decay: scaling.BaseWeightDecay = None,
+    lr_width_exponent: scaling.LrWidthExponent = None,
+    base_tokens: scaling.BaseTokens = None,
+    base_batch_tokens: scaling.BaseBatchTokens = None,
+    proxy_parametrization: scaling.ProxyParametrization = None,
     params_kind: ParamsKindOption = None,
     rounding: Annotated[
         str,
@@ -92,6 +115,57 @@ def command(
     from hptransfer.project import resolve_law
 
     talk = Talk(quiet=quiet)
+    described = shape_options.ShapeOptions(
+        width,
+        depth,
+        heads,
+        head_dim,
+        kv_heads,
+        ffn,
+        vocab,
+        experts,
+        active_experts,
+        model_config,
+        parametrized=parametrization is not None,
+    )
+    shape = described.shape()
+    if shape is not None and described.describes_a_model:
+        width, depth = shape.width, shape.depth
+        if parametrization is not None:
+            head_dim, ffn = shape.head_dim, ffn if base_ffn is None else shape.ffn
+    wanted_scaling = scaling.WantedScaling(
+        parametrization,
+        width,
+        base_width,
+        depth,
+        base_depth,
+        head_dim,
+        base_head_dim,
+        ffn,
+        base_ffn,
+        fan,
+        rule,
+        optimizer,
+        base_init_std,
+        base_eps,
+        base_weight_decay,
+        lr_width_exponent,
+        base_tokens,
+        base_batch_tokens,
+        proxy_parametrization,
+    )
+    rounded = one_of(rounding, ROUNDINGS, "--round")
+    resolved = resolve_law(law)
+    if shape is not None and targets is None:
+        checked = described.describes_a_model or parametrization is not None
+        params, params_kind = shape_options.params_beside(
+            shape,
+            params=params,
+            kind=params_kind,
+            law_kind=resolved.law.params_kind,
+            wanted=flops is None or tokens is None,
+            checked=checked,
+        )
     wanted = Wanted(
         params=params,
         tokens=tokens,
@@ -106,15 +180,17 @@ def command(
         experts=experts,
         flops_per_token=flops_per_token,
     )
-    rounded = one_of(rounding, ROUNDINGS, "--round")
-    resolved = resolve_law(law)
     tuned = read_anchors(anchors or [])
     planned_with = anchored(resolved.law, tuned, wanted)
     talk.say(f"law: {resolved.origin}" + (f", at the level of {len(tuned)} --anchor" if tuned else ""))
     if targets is None:
-        plans = [plan(planned_with, wanted.target(), rounding=rounded)]
-    elif output is not None or explain:
-        msg = "--targets makes many plans: it goes with --json or a table, not with --output or --explain."
+        planned = plan(planned_with, wanted.target(), rounding=rounded)
+        plans = [_spread(planned, wanted_scaling)]
+    elif output is not None or explain or parametrization is not None:
+        msg = (
+            "--targets makes many plans: it goes with --json or a table, not with --output, --explain or "
+            "--parametrization."
+        )
         raise UsageError(msg)
     else:
         plans = plan_targets(planned_with, wanted.targets(targets), rounding=rounded)
@@ -131,6 +207,18 @@ def command(
         talk.then("add -o config.yaml for a config that `hptransfer check` can hold a run to")
     elif output is not None:
         _write_config(plans[0], resolved, tuned, output, force=force, talk=talk)
+
+
+def _spread(planned: Plan, wanted: scaling.WantedScaling) -> Plan:
+    """Add values by tensor class where a parametrization is asked for."""
+    from hptransfer.planning import with_param_groups
+
+    asked = wanted.scaling(
+        tokens=planned.target.tokens,
+        batch_tokens=planned.rounded.batch_tokens,
+        optimizer=str(planned.recipe["optimizer"].value),
+    )
+    return planned if asked is None else with_param_groups(planned, asked)
 
 
 def _write_config(

@@ -10,7 +10,7 @@ import json
 import math
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from hptransfer.errors import plain
@@ -22,8 +22,11 @@ if TYPE_CHECKING:
     from hptransfer.backtesting import Backtest
     from hptransfer.checking import Report
     from hptransfer.cli.talk import Talk
+    from hptransfer.coordinates import CoordinateCheck
     from hptransfer.law import Choices, Fit, Law, Note, PowerLaw, Uncertainty
+    from hptransfer.param_groups import Alternative, Group, ParamGroups
     from hptransfer.planning import Plan
+    from hptransfer.widths import Transfer
 
 PIPE_WIDTH = 200
 SHORT_SOURCES = {  # how `plan` says in a word whose value it is; --explain gives sources in full
@@ -114,7 +117,23 @@ def plan_content(plan: Plan) -> dict[str, Any]:
         "law_digest": plan.law.digest(),
         "origin": {name: dataclasses.asdict(origin) for name, origin in plan.origins.items()},
         "reach": {name: dataclasses.asdict(reach) for name, reach in plan.reach.items()},
+        **groups_content(plan),
         "warnings": [{"code": note.code, "message": note.message} for note in plan.warnings],
+    }
+
+
+def groups_content(plan: Plan) -> dict[str, Any]:
+    """Values by tensor class as JSON content; empty where no parametrization was asked for."""
+    if plan.param_groups is None:
+        return {}
+    groups = plan.param_groups
+    return {
+        "parametrization": {
+            **groups.model.model_dump(mode="json"),
+            "scaling": groups.scaling.model_dump(mode="json", exclude_none=True),
+            "alternatives": [item.model_dump(mode="json") for item in groups.alternatives],
+        },
+        "param_groups": {name: one.model_dump(mode="json") for name, one in groups.groups.items()},
     }
 
 
@@ -130,9 +149,48 @@ def show_plan(plan: Plan, *, explain: bool) -> None:
     outside = [f"{name} {r.factor:.3g}x" for name, r in plan.reach.items() if r.factor > 1]
     inside = "inside the law's fitted range" if plan.reach else "the law states no fitted range"
     print(f"Extrapolates: {', '.join(outside) + ' beyond the fitted range' if outside else 'no, ' + inside}.")
+    if plan.param_groups is not None:
+        show_param_groups(plan.param_groups)
     if explain:
         rows = ((name, origin.formula, origin.source) for name, origin in plan.origins.items())
         table("How each value came about", ("value", "formula", "source"), rows)
+
+
+def show_param_groups(groups: ParamGroups) -> None:
+    """Print values by tensor class with their factors, and what other choices would change."""
+    model = groups.model
+    fields = ("lr", "init_std", "multiplier", "weight_decay", "eps", "update_scale")
+    used = [name for name in fields if any(name in one.formulas for one in groups.groups.values())]
+    rows = (
+        (class_name, *(_with_formula(one, name) for name in used))
+        for class_name, one in groups.groups.items()
+    )
+    table(f"Tensor classes ({model.rule_set}; {model.source})", ("class", *(f"{n}#" for n in used)), rows)
+    print(f"Attention logits: {_ratio(model.attention_scale)} = {model.attention_scale_formula}.")
+    print(f"Residual branch: {_ratio(model.residual_multiplier)} = {model.residual_formula}.")
+    chosen = ", ".join(f"{name}={choice}" for name, choice in model.chosen.items())
+    if groups.alternatives:
+        others = (row for item in groups.alternatives for row in _alternative_rows(item))
+        columns = ("--rule", "field", "value#", "classes", "said by")
+        table(f"Other choices (chosen: {chosen})", columns, others)
+
+
+def _alternative_rows(item: Alternative) -> Iterable[tuple[str, ...]]:
+    """One row a value that another choice gives, with the classes that share it."""
+    classes: dict[tuple[str, str], list[str]] = {}
+    for class_name, values in item.values.items():
+        for name, value in values.items():
+            classes.setdefault((name, _ratio(value)), []).append(class_name)
+    for (name, text), sharing in classes.items():
+        yield (f"{item.option}={item.choice}", name, text, ", ".join(sharing), item.said_by)
+
+
+def _with_formula(group: Group, name: str) -> str:
+    if name not in group.formulas:
+        return "-"
+    formula = group.formulas[name]
+    value = _ratio(getattr(group, name))
+    return value if formula == "1" else f"{value} ({formula})"
 
 
 def _plan_rows(plan: Plan) -> Iterable[tuple[str, ...]]:
@@ -281,6 +339,74 @@ def _spread(power: PowerLaw, i: int, *, exponential: bool) -> str:
     if half > 600:
         return "not determined"
     return f"{math.exp(power.log_coefficient - half):.3g} to {math.exp(power.log_coefficient + half):.3g}"
+
+
+def show_transfer(found: Iterable[Transfer]) -> None:
+    """Print the best LR of each width and the verdict, per parametrization."""
+    for one in found:
+        rows = (
+            (
+                f"{at.width:g}",
+                _ratio(at.depth),
+                str(at.runs),
+                str(at.usable_lrs),
+                _ratio(at.best_loss),
+                number(at.lr),
+                plain(at.excluded or ""),
+            )
+            for at in one.widths
+        )
+        columns = ("width#", "depth#", "runs#", "usable LRs#", "best loss#", "best lr#", "left out because")
+        name = plain(one.parametrization or "all runs")
+        table(name, columns, rows)
+        for drift in one.drifts[1:]:
+            interval_text = f"90 % {drift.low:+.3f} to {drift.high:+.3f}"
+            print(f"{name}: {drift.per_doubling:+.3f} log2 per doubling of {drift.of} ({interval_text}).")
+        print(f"{name}: {one.verdict}. {one.message}")
+
+
+def show_shapes(contents: Sequence[dict[str, Any]], *, seq_len: int) -> None:
+    """Print shapes with their parameters and training FLOPs per token, a row each."""
+    rows = (
+        (
+            *(str(one[name]) for name in ("width", "depth", "heads", "kv_heads", "head_dim", "ffn")),
+            f"{one['aspect']:.3g}",
+            *(
+                "-" if one["params"][name] is None else f"{one['params'][name]:,}"
+                for name in ("non_embedding", "total", "active")
+            ),
+            f"{one['flops_per_token']:.4g}",
+        )
+        for one in contents
+    )
+    sizes = ("width#", "depth#", "heads#", "kv heads#", "head dim#", "ffn#", "aspect#")
+    counted = ("non-embedding#", "total#", "active#", "FLOP per token#")
+    table(f"Shapes (biases not counted; FLOP at {seq_len} tokens a sequence)", (*sizes, *counted), rows)
+
+
+def show_coordinates(found: Iterable[CoordinateCheck]) -> None:
+    """Print the exponents of width of every layer and the verdict, per parametrization."""
+    for one in found:
+        rows = (
+            (
+                layer.name,
+                layer.kind,
+                layer.quantity,
+                _signed(layer.first),
+                _signed(layer.trained),
+                layer.verdict,
+                layer.note,
+            )
+            for layer in one.layers
+        )
+        name = plain(one.parametrization or "all rows")
+        columns = ("layer", "kind", "of", "first#", "trained#", "verdict", "")
+        table(f"{name}: exponents of width", columns, rows)
+        print(f"{name}: {one.verdict}. {one.looks_like}")
+
+
+def _signed(value: float | None) -> str:
+    return "-" if value is None else f"{value:+.2f}"
 
 
 def number(value: float | None) -> str:

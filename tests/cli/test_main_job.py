@@ -137,10 +137,13 @@ def test_the_example_of_every_help_runs(run: Run, module: object) -> None:
         assert run(*arguments).code == 0, command
 
 
-@pytest.mark.parametrize(
-    "command",
-    ["", "doctor", "init", "fit", "plan", "laws", "check", "backtest", "simulate", "curves", "schedule"],
-)
+COMMANDS = (
+    "doctor", "init", "fit", "plan", "laws", "check", "backtest", "width", "coordcheck", "shape", "simulate",
+    "curves", "schedule",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
 def test_help_ends_with_its_example(run: Run, command: str) -> None:
     outcome = run(*command.split(), "--help")
     assert outcome.code == 0

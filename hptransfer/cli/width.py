@@ -1,0 +1,65 @@
+"""`hptransfer width`: does the best LR stay where it is when the model gets wider?"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from hptransfer.cli.options import Json, Quiet, pairs
+from hptransfer.cli.talk import Talk
+
+EXAMPLE = "Example: hptransfer width examples/width_sweep.csv"
+
+
+def command(
+    file: Annotated[str, typer.Argument(metavar="SWEEP", help="CSV or JSON Lines; - is stdin.")],
+    column: Annotated[
+        list[str] | None,
+        typer.Option("--column", metavar="NAME=HEADER", help="Read NAME from HEADER, e.g. loss=loss_epoch5."),
+    ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option("--where", metavar="COL=VALUE", help="Use only rows where COL is VALUE."),
+    ] = None,
+    vary: Annotated[
+        list[str] | None,
+        typer.Option("--vary", metavar="COL", help="Let setting COL vary inside the sweep."),
+    ] = None,
+    tolerance: Annotated[
+        float, typer.Option("--tolerance", min=0.0, help="Drift (log2 LR per doubling) that still transfers.")
+    ] = 0.1,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Fit how the best LR moves with width (and depth), per parametrization, with 90 % intervals.
+
+    Needs columns width, lr and loss; uses parametrization and depth. Verdicts: transfers, drifts,
+    undecided, not-enough-usable-runs.
+    """
+    import dataclasses
+
+    from hptransfer.cli import render
+    from hptransfer.law import Note
+    from hptransfer.readers.width_sweeps import read_width_sweep
+    from hptransfer.widths import width_transfer
+
+    talk = Talk(quiet=quiet)
+    sweep = read_width_sweep(
+        file,
+        columns=pairs(column or [], "--column"),
+        where=pairs(where or [], "--where"),
+        vary=tuple(vary or ()),
+    )
+    found = width_transfer(sweep, tolerance=tolerance)
+    if json:
+        render.print_json([dataclasses.asdict(one) for one in found])
+    else:
+        render.show_transfer(found)
+    talk.warn(Note(code=code, message=message) for code, message in sweep.warnings)
+    drifting = [one for one in found if one.verdict == "drifts"]
+    if drifting:
+        exponent = drifting[0].drifts[0].per_doubling
+        talk.then(f"hptransfer plan ... --parametrization NAME --lr-width-exponent {exponent:.2f}")
+    else:
+        talk.then("hptransfer plan ... --parametrization mup --base-width W0 --width W")
