@@ -3,10 +3,9 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+ORACLE ?= .venv-oracle
 
 .DEFAULT_GOAL := help
-ORACLE := .venv-oracle
-
 .PHONY: help demo test test-oracle check bench evidence format docs clean
 
 help: ## show the targets
@@ -23,12 +22,6 @@ demo: $(READY) ## fit the shipped sweep, plan, check; shows each result
 test: $(READY) ## run the tests
 	$(BIN)/python -m pytest
 
-test-oracle: ## compare with torch and transformers, in an environment of their own
-	$(PYTHON) -m venv $(ORACLE)
-	$(ORACLE)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' \
-		torch==2.13.0 transformers
-	$(ORACLE)/bin/python -m pytest -m oracle
-
 check: $(READY) ## what CI runs: format, lint, types, docs freshness, tests, configs
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m ruff check .
@@ -43,6 +36,16 @@ format: $(READY) ## format and fix what can be fixed
 
 docs: $(READY) ## rewrite the generated pages
 	$(BIN)/python docs/generate.py
+
+$(ORACLE)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(ORACLE)
+	$(ORACLE)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' pandas \
+		torch==2.13.0 transformers
+	$(ORACLE)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps mup==1.0.0
+	@touch $@
+
+test-oracle: $(ORACLE)/.ready ## compare with torch, transformers and mup, in an environment of their own
+	$(ORACLE)/bin/python -m pytest -m oracle
 
 bench: $(READY) ## benchmarks; read the ratios, not the seconds
 	@for script in $$(find benchmarks -name 'bench_*.py' | sort); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
