@@ -32,7 +32,7 @@ HALF_POWER = 0.3
 """Loss exponent at initialization from which the outputs themselves grow, nearer to 1/2 than to 0."""
 
 _EMBEDDING = re.compile(r"emb|wte|wpe", re.IGNORECASE)
-_READOUT = re.compile(r"lm_?head|readout|unembed|logits|(^|[._/ ])(out|output|head)([._/ ]|$)", re.IGNORECASE)
+_READOUT = re.compile(r"lm_?head|readout|unembed|logits|(^|[./ ])(output|head)([./ ]|_act|$)", re.IGNORECASE)
 _CHANGE = re.compile(r"delta|change|diff|update", re.IGNORECASE)
 
 
