@@ -49,16 +49,16 @@ class LawPrior:
         return precision.ravel(), mean.ravel()
 
 
-def centroid_laws(runs: CellRuns, counts: FloatArray, fade: FloatArray, prior: LawPrior) -> FloatArray:
+def centroid_laws(runs: CellRuns, counts: FloatArray, fade: float, prior: LawPrior) -> FloatArray:
     """Regressions of the cells' weighted centres, shrunk to the prior.
 
     Cells whose batch was chosen and not searched say nothing about the best batch, and their best LR is that
     of their batch: they take no part.
 
-    Args:    counts: (n_variants, n_runs); fade: (n_variants,), log loss: weight exp(-excess / fade).
+    Args:    counts: (n_variants, n_runs); fade: log loss, weight exp(-excess / fade).
     Returns: (n_variants, 2, 3): log LR and log batch on (1, log params, log tokens), centred.
     """
-    weight = counts * np.exp(-runs.excess / fade[:, None]) * runs.searched[runs.cell]
+    weight = counts * (np.exp(-runs.excess / fade) * runs.searched[runs.cell])
     total = runs.sum_cells(weight)  # (n_variants, n_cells)
     design = runs.design
     here = design.T * (total > NOTHING)[:, None, :]

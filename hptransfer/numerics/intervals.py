@@ -16,7 +16,7 @@ The literature enters as a weak prior on the sizes of 3 and 4, worth `PRIOR_CELL
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -350,10 +350,3 @@ def _curvature(e: _Evidence, effect: FloatArray) -> tuple[FloatArray, FloatArray
     value = covariance @ np.einsum("kib,kb->i", weighted, e.optima.departure)
     std = np.sqrt(np.diagonal(covariance)[6:])
     return np.where(seen, value[6:], 0.0).reshape(2, 2), np.where(seen, std, np.inf).reshape(2, 2)
-
-
-def without_axis(spread: LawSpread, axis: int) -> LawSpread:
-    """The spread where one of params and tokens did not vary: no exponent, no bend along it."""
-    variance = spread.bend_variance.copy()
-    variance[:, axis] = 0.0
-    return replace(spread, bend_variance=variance)

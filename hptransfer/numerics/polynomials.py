@@ -95,9 +95,16 @@ def shift_matrices(form: Basis, offset: FloatArray) -> FloatArray:
 
     Row k holds (x - a)^i (y - b)^j in monomials of (x, y), its constant dropped.
     """
-    exponent = np.arange(1 + max(i + j for i, j in form.powers))
-    power_a, power_b = ((-offset[..., q, None]) ** exponent for q in (0, 1))
+    highest = max(i + j for i, j in form.powers)
+    power_a, power_b = (_powers_up_to(-offset[..., q], highest) for q in (0, 1))
     return np.asarray(form.binomials * power_a[..., form.power_x] * power_b[..., form.power_y])
+
+
+def _powers_up_to(values: FloatArray, highest: int) -> FloatArray:
+    """1, x, x^2, ... along a new last axis; multiplying is faster than raising."""
+    powers = np.ones((*values.shape, highest + 1))
+    np.cumprod(np.broadcast_to(values[..., None], (*values.shape, highest)), axis=-1, out=powers[..., 1:])
+    return powers
 
 
 def monomial_values(powers: Sequence[tuple[int, int]], x: FloatArray, y: FloatArray) -> FloatArray:

@@ -100,7 +100,7 @@ def fit_rounds(
     """
     where = layout(runs.variables)
     n_variants = len(counts)
-    law = centroid_laws(runs, counts, np.full(n_variants, fade), prior)
+    law = centroid_laws(runs, counts, fade, prior)
     reference = runs.design @ law.mean(axis=0).T
     site = Site(runs.scale, reference)
     near, robust = np.broadcast_to(np.exp(-runs.excess / fade), counts.shape), np.ones_like(counts)

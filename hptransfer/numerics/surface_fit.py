@@ -34,7 +34,7 @@ from hptransfer.numerics.surface import N_LAW, OWN_OFFSETS, Penalty, law_optima,
 FADES = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Fades of the members in units of the sweep's own scale of excess: octaves around it."""
 
-SELECTION_ELEMENTS = 4_000_000
+SELECTION_ELEMENTS = 500_000
 """Folds times runs while members are weighed; more runs than this allows are thinned, in order of loss."""
 
 ROUNDS_ON_ALL = 3
@@ -132,7 +132,7 @@ def fit_surface(runs: CellRuns, prior: LawPrior, *, progress: Progress | None = 
         on_sample = fit_rounds(sample, prior, everything, fade=fade)
         surfaces.append(on_sample if sample is runs else _on_all(runs, on_sample))
         folded.append(fit_rounds(sample, prior, counts, fade=fade, rounds=FOLD_ROUNDS))
-        centroids.append(centroid_laws(sample, counts, np.full(len(counts), fade), prior))
+        centroids.append(centroid_laws(sample, counts, fade, prior))
         if progress is not None:
             progress(done, len(fades))
     scores = weigh_members(sample, folds, folded, centroids)
@@ -165,7 +165,7 @@ def _on_all(runs: CellRuns, start: Rounds) -> Rounds:
 
 
 def _full_centroid(runs: CellRuns, prior: LawPrior, fade: float) -> FloatArray:
-    return np.asarray(centroid_laws(runs, np.ones((1, runs.n_runs)), np.array([fade]), prior)[0])
+    return np.asarray(centroid_laws(runs, np.ones((1, runs.n_runs)), fade, prior)[0])
 
 
 def _averaged(
@@ -263,7 +263,7 @@ def _refit(fit: SurfaceFit, counts: FloatArray, *, steps: int, free_own: int | N
             law += weight * surface.solution.parameters[0, :N_LAW].reshape(2, 3)
     for fade, weight in zip(FADES, fit.scores.centroid_weights, strict=True):
         if weight > 0:
-            law += weight * centroid_laws(runs, counts, np.full(n_refits, fade * fit.unit), fit.prior)
+            law += weight * centroid_laws(runs, counts, fade * fit.unit, fit.prior)
     return raw_law(law, runs.centre)
 
 

@@ -110,10 +110,10 @@ def test_a_left_out_cell_moves_the_law_and_nothing_left_out_does_not() -> None:
 
 
 @pytest.mark.parametrize(
-    ("params", "keep"), [((1e8,), 0.15), (tuple(np.geomspace(1e7, 1e9, 40).tolist()), 0.2)]
+    ("params", "keep"), [((1e8,), 0.15), (tuple(np.geomspace(1e7, 1e9, 34).tolist()), 0.2)]
 )
 def test_few_and_many_cells_fit(params: tuple[float, ...], keep: float) -> None:
-    """Three cells with a handful of runs each, and 120 cells with about ten."""
+    """Three cells with a handful of runs each, and 102 cells with about ten."""
     fit = fit_surface(known_runs(noise=0.001, params=params, keep=keep), SOME)
     assert np.isfinite(fit.law).all()
     assert np.isfinite(fit.covariance).all()
@@ -168,7 +168,7 @@ def _scale(n_cells: int) -> CellRuns:
 def test_folds_leave_out_each_cell_once_and_the_upper_thirds() -> None:
     folds = backtest.hold_out_folds(known_runs().scale)
     assert (folds[:9] == np.eye(9, dtype=bool)).all()
-    assert folds[9:].sum(axis=1).tolist() == [3, 3, 3]
+    assert folds[9:].sum(axis=1).tolist() == [3, 3, 4]  # the last with a tie
     many = backtest.hold_out_folds(_scale(150).scale)
     assert len(many) == backtest.MAX_GROUPS + 3
     assert (many[: backtest.MAX_GROUPS].sum(axis=0) == 1).all()
