@@ -23,8 +23,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import schedule_sections
+
+if TYPE_CHECKING:
+    from hptransfer.loss_points import LossPoints
 
 PROJECT = Path(__file__).resolve().parents[1]
 SHARED = PROJECT.parent / "shared"
@@ -82,6 +86,73 @@ def regret() -> Iterator[Row]:
             covered, score = summary["covered"], summary["interval_score"]
             text = f"LR {covered[0]:.0%} score {score[0]:.2f}; batch {covered[1]:.0%} score {score[1]:.2f}"
             yield (f"90 % intervals: {name}", text, "")
+
+
+LOSS_SETS: dict[str, tuple[str, dict[str, str], dict[str, str]]] = {  # file, --where, --column
+    **{
+        f"Gadre {dataset}": ("gadre_overtrain.csv", {"dataset": dataset}, {"params": "params"})
+        for dataset in ("c4_original", "rpj", "rw_original")
+    },
+    **{
+        f"isoFLOP {experiment}": ("isoflops.csv", {"experiment": experiment}, {})
+        for experiment in (
+            "epochai_chinchilla__massivetext__chinchilla",
+            "ml_scalefit__massivetext__chinchilla",
+            "llama_3__exp_loss",
+            "llama_3__raw_loss",
+            "marin_202603__comma__llama_2",
+            "marin_202603__dclm__llama_2",
+            "marin_202603__nemotron__llama_2",
+            "misfitting__fineweb_c4__transformer",
+        )
+    },
+    "OLMo ladder cosine": ("olmo_ladder.csv", {"family": "peteish-moreeval", "ladder": "1"}, {}),
+    "OLMo ladder decay": ("olmo_ladder.csv", {"family": "peteish-moreeval-decay", "ladder": "1"}, {}),
+}
+HOLD_OUT = 4.0
+
+
+def _loss_points(name: str) -> LossPoints:
+    """One of `LOSS_SETS`, whatever weight decay its runs had."""
+    from hptransfer.readers import read_loss_points
+    from hptransfer.readers.mapping import Reading
+
+    file, where, columns = LOSS_SETS[name]
+    reading = Reading(where=where, columns=columns, vary=("weight_decay",))
+    return read_loss_points(SHARED / "data" / file, reading)[0]
+
+
+def loss_law() -> Iterator[Row]:
+    """Loss laws fitted without the largest compute and held to it; the Chinchilla replication."""
+    from hptransfer.loss_fitting import backtest_loss, fit_loss_law
+
+    if not (SHARED / "data/isoflops.csv").exists():
+        yield ("loss law", "not here: needs ../shared/data", "")
+        return
+    held_out, inside = 0, 0.0
+    for name in LOSS_SETS:
+        points = _loss_points(name)
+        ours, plain = (backtest_loss(points, factor=HOLD_OUT, form=form) for form in ("auto", "additive"))
+        text = (
+            f"{ours.form}: mean {ours.mean_error:+.2%}, RMS {ours.rms_error:.2%}, half width "
+            f"{ours.median_half_width:.2%}, covered {ours.covered:.0%}"
+        )
+        aim = f"additive RMS {plain.rms_error:.2%}; 90 %"
+        yield (f"loss, {name}: {ours.held_out} held out, {ours.fitted} fitted", text, aim)
+        held_out += ours.held_out
+        inside += (ours.covered or 0.0) * ours.held_out
+    yield ("loss, all sets: inside their 90 % interval", f"{inside:.0f} of {held_out}", "90 %")
+    points = _loss_points("isoFLOP ml_scalefit__massivetext__chinchilla")
+    kept = (points.tokens / points.params).argsort()[5:]  # its notebook drops five outliers
+    chinchilla = points.take(kept)
+    law, _ = fit_loss_law(chinchilla, form="additive")
+    params, tokens = law.terms
+    yield (
+        f"Chinchilla replication, {len(chinchilla)} points",
+        f"E {law.floor:.4f}, A {params.coefficient:.0f}, B {tokens.coefficient:.0f}, "
+        f"alpha {params.exponent:.4f}, beta {tokens.exponent:.4f}",
+        "1.8172 ± 0.0257, 482 ± 125, 2085 ± 1293, 0.3478 ± 0.0154, 0.3658 ± 0.0206",
+    )
 
 
 COLD = {
@@ -395,6 +466,7 @@ def trained_proof() -> Iterator[Row]:
 SECTIONS: dict[str, Callable[[], Iterator[Row]]] = {
     "step-law-file": step_law_file,
     "regret": regret,
+    "loss-law": loss_law,
     "cold-start": cold_start,
     "properties": properties,
     "published-laws": published_laws,

@@ -32,6 +32,7 @@ COMMANDS = (
     "width",
     "coordcheck",
     "shape",
+    "loss",
     "simulate",
     "curves",
     "schedule",

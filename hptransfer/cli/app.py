@@ -25,6 +25,7 @@ from hptransfer.cli import (
     fit,
     init,
     laws,
+    loss,
     plan,
     schedule,
     shape,
@@ -57,6 +58,7 @@ app.command("shape", epilog=shape.EXAMPLE)(shape.command)
 app.command("width", epilog=width.EXAMPLE)(width.command)
 app.command("coordcheck", epilog=coordcheck.EXAMPLE)(coordcheck.command)
 app.command("backtest", epilog=backtest.EXAMPLE)(backtest.command)
+app.command("loss", epilog=loss.EXAMPLE)(loss.command)
 app.command("simulate", epilog=simulate.EXAMPLE)(simulate.command)
 app.command("curves", epilog=curves.EXAMPLE)(curves.command)
 app.add_typer(schedule.app, name="schedule")

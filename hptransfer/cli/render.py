@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from hptransfer.errors import plain
+from hptransfer.loss_law import loss_formula
 from hptransfer.quantities import scientific, short_count
 
 if TYPE_CHECKING:
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from hptransfer.checking import Report
     from hptransfer.cli.talk import Talk
     from hptransfer.coordinates import CoordinateCheck
-    from hptransfer.law import Choices, Fit, Law, Note, PowerLaw, Uncertainty
+    from hptransfer.law import Choices, Fit, Law, LossLaw, Note, PowerLaw, Uncertainty
+    from hptransfer.loss_fitting import LossBacktest
+    from hptransfer.loss_law import Forecast
     from hptransfer.param_groups import Alternative, Group, ParamGroups
     from hptransfer.planning import Plan
     from hptransfer.widths import Transfer
@@ -108,6 +111,10 @@ def plan_content(plan: Plan) -> dict[str, Any]:
         "weight_decay_timescale": plan.weight_decay_timescale,
         "steps": plan.rounded.steps,
         "excess": plan.excess,
+        "loss": plan.loss,
+        "loss_interval": plan.loss_interval,
+        "loss_slope": plan.loss_slope,
+        "excess_flops": plan.excess_flops,
         "plateaus": plan.plateaus,
         "final_lr_ratio": plan.final_lr_ratio,
         **{name: settled.value for name, settled in plan.recipe.items() if name != "final_lr_ratio"},
@@ -214,6 +221,12 @@ def _plan_rows(plan: Plan) -> Iterable[tuple[str, ...]]:
     for name, settled in plan.recipe.items():
         if name not in ("warmup_fraction", "final_lr_ratio"):
             yield (name, plain(settled.value), "", "", _whose(settled.origin.source, plan.law))
+    if plan.loss is not None:
+        bounds = interval(plan.loss_interval, "{:.4f}".format)
+        yield ("expected loss", "", f"{plan.loss:.4f}", bounds, "the law")
+    if plan.excess is not None and plan.excess_flops is not None:
+        waste = f"{plan.excess_flops:.1%} of the FLOPs"
+        yield ("excess loss", f"{plan.excess:+.2%}", "", waste, "the law")
 
 
 def _whose(source: str, law: Law) -> str:
@@ -255,6 +268,8 @@ def show_law(law: Law, *, stream: TextIO) -> None:
         row for name, power in laws.items() if power is not None for row in _coefficient_rows(name, power)
     ]
     table(f"Law {plain(law.id)}: {plain(law.title)}", ("", "term", "value#", "90 % interval"), rows, stream)
+    if law.loss is not None:
+        print(f"Loss of a well-tuned run = {loss_formula(law.loss)}", file=stream)
     if law.fit is None:
         return
     cells = (
@@ -503,6 +518,64 @@ def show_backtest(result: Backtest) -> None:
     columns = ("held out", "plans by", "cells#", "mean excess#", "worst#", "off grid#", "90 % held#")
     table("Excess loss at held-out scales", columns, rows)
     print(result.verdict)
+
+
+def loss_content(
+    law: LossLaw, *, warnings: Iterable[Note], target: Forecast | None, backtest: LossBacktest | None
+) -> dict[str, Any]:
+    """A loss law, what it predicts and how it did on held-out compute, as JSON content."""
+    return {
+        "law": law.model_dump(mode="json"),
+        "target": None if target is None else dataclasses.asdict(target),
+        "hold_out": None if backtest is None else dataclasses.asdict(backtest),
+        "warnings": [{"code": note.code, "message": note.message} for note in warnings],
+    }
+
+
+def show_loss_law(law: LossLaw, *, target: Forecast | None, backtest: LossBacktest | None) -> None:
+    """Print a loss law: its formula, coefficients with intervals, the evidence and a forecast."""
+    fit = law.fit
+    rows = [("floor", "", f"{law.floor:.4g}", "floor")]
+    for term in law.terms:
+        name = term.input
+        rows.append((f"{name} term", "coefficient", f"{term.coefficient:.4g}", f"{name}_term"))
+        rows.append(("", "exponent", f"{term.exponent:.4f}", f"{name}_exponent"))
+    if law.outer_exponent != 1.0:
+        rows.append(("both terms", "outer exponent", f"{law.outer_exponent:.4f}", "outer_exponent"))
+    if law.interaction is not None:
+        rows.append(
+            ("tokens term", "level exponent", f"{law.interaction.level_exponent:.4f}", "level_exponent")
+        )
+        rows.append(("", "growth of exponent", f"{law.interaction.growth:.4f}", "growth"))
+    intervals = {} if fit is None else fit.intervals
+    cells = ((a, b, value, interval(intervals.get(key), "{:.4g}".format)) for a, b, value, key in rows)
+    print(f"Loss = {loss_formula(law)}")
+    table("Coefficients", ("", "", "value#", "90 % interval"), cells)
+    if fit is not None:
+        held = "-" if fit.held_out_error is None else f"{fit.held_out_error:.2%}"
+        print(
+            f"{fit.points} points, form {fit.form}; 90 % of losses lie within {1.645 * fit.residual_std:.2%} "
+            f"of the fit; mean error at larger compute held out: {held}."
+        )
+    if backtest is not None:
+        print(_loss_backtest(backtest))
+    if target is not None:
+        where = f"{short_count(target.params)} params, {short_count(target.tokens)} tokens"
+        far = "inside" if target.beyond == 0 else f"{math.exp(target.beyond):.3g}x beyond"
+        print(
+            f"Expected loss at {where}: {target.loss:.4f}, 90 % interval "
+            f"{interval(target.interval, '{:.4f}'.format)} ({far} the points); "
+            f"10 % more compute is worth {-math.log(1.1) * target.slope:.4f}."
+        )
+
+
+def _loss_backtest(result: LossBacktest) -> str:
+    covered = "-" if result.covered is None else f"{result.covered:.0%}"
+    return (
+        f"Largest compute held out: {result.held_out} points predicted from {result.fitted} (form "
+        f"{result.form}), mean error {result.mean_error:+.2%}, RMS {result.rms_error:.2%}, inside their 90 % "
+        f"interval: {covered}."
+    )
 
 
 def _percent(fraction: float | None) -> str:

@@ -1,4 +1,4 @@
-"""How a sweep is to be read: options that `fit`, `doctor` and `init` share."""
+"""How a sweep is to be read: options that commands on finished runs share."""
 
 from __future__ import annotations
 

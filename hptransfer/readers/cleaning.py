@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hptransfer.errors import InputError, Problem, RefusalError, plain
-from hptransfer.readers.columns import ColumnMap
+from hptransfer.readers.columns import NEEDED, ColumnMap
 from hptransfer.readers.finished import unfinished_runs
 from hptransfer.readers.runs import RawRuns
 from hptransfer.readers.settings import constant_settings, unknown_settings
@@ -102,10 +102,12 @@ def clean(
     seq_len: int | None,
     skip_bad_rows: bool,
     log: ProblemLog,
+    needed: Collection[str] = NEEDED,
 ) -> CleanRuns:
     """Settle units, and set aside what is unfinished, incomplete or repeated; errors as of `read_sweep`.
 
     Args:    skip_bad_rows: set unusable and contradicting rows aside too. log: the problems of gathering.
+             needed: values without which a run is incomplete.
     """
     kind = params_kind or _params_kind(gathered.maps)
     set_aside: list[SetAside] = []
@@ -120,7 +122,7 @@ def clean(
             set_aside += bad
             log = ProblemLog()
     finished, unfinished = _set_aside_unfinished(runs)
-    complete, incomplete = _set_aside_incomplete(finished, unfinished)
+    complete, incomplete = _set_aside_incomplete(finished, unfinished, needed)
     usable, repeated = _set_aside_repeated(complete)
     files = gathered.raw.files
     set_aside += [*unfinished, *incomplete, *repeated]
@@ -194,7 +196,7 @@ def make_sweep(cleaned: CleanRuns, *, vary: Collection[str], cell_tolerance: flo
         *unknown_settings(raw, setting.keys()),
         *_last_lr_warning(raw.quantity("lr"), cleaned.maps),
         *_kind_warning(cleaned.params_kind),
-        *_loss_unit_warning(raw.quantity("loss"), cleaned.loss_unit),
+        *loss_unit_warning(raw.quantity("loss"), cleaned.loss_unit),
     ]
     sweep = sweep_from_arrays(
         params=raw.quantity("params"),
@@ -247,8 +249,10 @@ def _set_aside_unfinished(runs: Scaled) -> tuple[Scaled, list[SetAside]]:
     return runs.take(is_finished), [reason for reason in reasons if reason is not None]
 
 
-def _set_aside_incomplete(runs: Scaled, unfinished: Collection[SetAside]) -> tuple[Scaled, list[SetAside]]:
-    """Split off runs that lack a value the fit needs; the batch is needed where any run has one.
+def _set_aside_incomplete(
+    runs: Scaled, unfinished: Collection[SetAside], needed: Collection[str]
+) -> tuple[Scaled, list[SetAside]]:
+    """Split off runs that lack a needed value; with the LR, the batch is needed where any run has one.
 
     Raises:  RefusalError when no run is complete.
     """
@@ -259,13 +263,15 @@ def _set_aside_incomplete(runs: Scaled, unfinished: Collection[SetAside]) -> tup
             f"{first.message}). If a column of steps or tokens is not what it seems, say so with --column."
         )
         raise RefusalError(msg)
-    missing = {
+    lacks = {
         "params": np.isnan(runs.raw.quantity("params")),
         "tokens": np.isnan(runs.scale.tokens),
         "lr": np.isnan(runs.raw.quantity("lr")),
         "loss": runs.raw.no_loss,
         "batch": np.isnan(runs.scale.batch_tokens) & runs.scale.has_batch,
     }
+    wanted = {*needed, "batch"} if "lr" in needed else {*needed}
+    missing = {name: rows for name, rows in lacks.items() if name in wanted}
     is_incomplete = np.logical_or.reduce(list(missing.values()))
     if is_incomplete.all():
         counts = ", ".join(f"no {name} in {int(rows.sum())}" for name, rows in missing.items() if rows.any())
@@ -367,7 +373,7 @@ def _loss_unit(maps: Sequence[ColumnMap]) -> LossUnit:
     return units[0]
 
 
-def _loss_unit_warning(loss: FloatArray, unit: LossUnit) -> list[tuple[str, str]]:
+def loss_unit_warning(loss: FloatArray, unit: LossUnit) -> list[tuple[str, str]]:
     """Warn where losses said to be nats are too large to be."""
     finite = loss[np.isfinite(loss)]
     if unit != "nats" or not len(finite) or finite.min() < _LARGEST_NATS:

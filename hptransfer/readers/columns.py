@@ -38,7 +38,9 @@ LABELS = ("run", "seed", "diverged", "state")
 
 CANONICAL = tuple(dict.fromkeys((*QUANTITIES, *SETTINGS, *LABELS)))
 
-_NEEDED = ("params", "tokens", "lr", "loss")
+NEEDED = ("params", "tokens", "lr", "loss")
+"""Columns that a sweep cannot do without; tokens and params may also come from others."""
+
 _STATED_BATCH = ("batch_tokens", "batch_seqs", "batch")
 _SEPARATORS = re.compile(r"[\s_\-]+")
 _PART_ENDS = re.compile(r"[./]")
@@ -148,11 +150,14 @@ def check_column_names(assigned: Mapping[str, str]) -> None:
             raise UsageError(msg)
 
 
-def map_columns(file: str, headers: Sequence[str], assigned: Mapping[str, str]) -> ColumnMap:
+def map_columns(
+    file: str, headers: Sequence[str], assigned: Mapping[str, str], *, needed: Sequence[str] = NEEDED
+) -> ColumnMap:
     """Find the column of each canonical name.
 
     Args:    file: name for messages. headers: as in the file. assigned: canonical name -> header, from
-             `--column`; these headers mean nothing else, and nothing else means these names.
+             `--column`; these headers mean nothing else, and nothing else means these names. needed: names
+             that must have a column, or others that settle them.
     Raises:  UsageError when an assigned header is not in the file; InputError with everything that is
              ambiguous, missing or named twice, and the exact `--column` to add.
     """
@@ -161,7 +166,7 @@ def map_columns(file: str, headers: Sequence[str], assigned: Mapping[str, str]) 
     settled = {name: header for name, header in mapped.columns.items() if name not in asked}
     messages = [
         *map(str, questions),
-        *missing_columns(mapped),
+        *missing_columns(mapped, needed=needed),
         *_repeated(headers, settled),
     ]
     if messages:
@@ -191,7 +196,7 @@ def guess_columns(
     return ColumnMap(file=file, headers=tuple(headers), columns=columns), questions
 
 
-def missing_columns(mapped: ColumnMap) -> list[str]:
+def missing_columns(mapped: ColumnMap, *, needed: Sequence[str] = NEEDED) -> list[str]:
     """Say which needed canonical names have no column, where no other columns settle them either.
 
     Steps and a batch settle tokens; width and depth settle params.
@@ -206,7 +211,7 @@ def missing_columns(mapped: ColumnMap) -> list[str]:
     return [
         f"no column for {name}.{did_you_mean(name, mapped.headers)} {_listed(mapped.headers)} "
         f"If one of them holds it, add --column {name}=HEADER."
-        for name in _NEEDED
+        for name in needed
         if name not in columns and not instead.get(name)
     ]
 

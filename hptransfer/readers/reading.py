@@ -1,14 +1,18 @@
-"""Files of finished runs -> Sweep: the order in which a sweep is read and cleaned."""
+"""Files of finished runs -> Sweep or LossPoints: the order in which runs are read and cleaned."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import BinaryIO, TypeAlias, get_args
 
 from hptransfer.errors import UsageError, did_you_mean, plain
-from hptransfer.readers.cleaning import Gathered, clean, make_sweep
-from hptransfer.readers.columns import ColumnMap, check_column_names, map_columns
+from hptransfer.loss_points import LossPoints
+from hptransfer.readers.cleaning import CleanRuns, Gathered, clean, make_sweep
+from hptransfer.readers.columns import NEEDED, ColumnMap, check_column_names, map_columns
+from hptransfer.readers.loss_points import POINT_COLUMNS, make_loss_points
+from hptransfer.readers.mapping import Reading
 from hptransfer.readers.runs import RunCollector
 from hptransfer.readers.settings import varying_settings
 from hptransfer.readers.sources import check_source, open_source
@@ -69,39 +73,106 @@ def read_sweep(
              the input; RefusalError when a setting varies, or no run is usable; UsageError for arguments
              that name what is not there.
     """
-    check_arguments(
-        columns or {},
-        params_kind=params_kind,
-        loss_unit=loss_unit,
-        batch_unit=batch_unit,
-        seq_len=seq_len,
-        cell_tolerance=cell_tolerance,
-    )
-    log = ProblemLog()
-    row_filter = RowFilter(where or {}, without)
-    gathered = gather(
-        paths,
-        source=source,
+    reading = Reading(
         columns=columns or {},
-        collector=RunCollector(row_filter=row_filter, max_rows=max_rows, log=log),
-        budget=ByteBudget(max_bytes),
-        stdin=stdin,
-        log=log,
-    )
-    if not skip_bad_rows:
-        log.raise_if_any()
-    may_vary = varying_settings(vary, gathered.maps)
-    row_filter.check_matched()
-    cleaned = clean(
-        gathered,
+        where=where or {},
+        without=tuple(without),
+        vary=tuple(vary),
         params_kind=params_kind,
         loss_unit=loss_unit,
         batch_unit=batch_unit,
         seq_len=seq_len,
         skip_bad_rows=skip_bad_rows,
-        log=log,
+    )
+    cleaned, may_vary = _read_clean(
+        paths,
+        reading,
+        needed=NEEDED,
+        source=source,
+        cell_tolerance=cell_tolerance,
+        max_rows=max_rows,
+        max_bytes=max_bytes,
+        stdin=stdin,
     )
     return make_sweep(cleaned, vary=may_vary, cell_tolerance=cell_tolerance)
+
+
+def read_loss_points(
+    paths: PathLike | Sequence[PathLike],
+    reading: Reading | None = None,
+    *,
+    source: str | None = None,
+    max_rows: int = MAX_ROWS,
+    max_bytes: int = MAX_BYTES,
+    stdin: BinaryIO | None = None,
+) -> tuple[LossPoints, tuple[tuple[str, str], ...]]:
+    """Read (params, tokens, loss) of finished runs; no learning rate is needed.
+
+    Args:    reading: how to read the columns; the rest as in `read_sweep`.
+    Returns: the runs that finished with a finite loss, in the order of the files, and (code, message)
+             warnings: what was assumed, how many rows were set aside, runs that differ in LR at one scale.
+    Raises:  as `read_sweep`.
+    """
+    cleaned, may_vary = _read_clean(
+        paths,
+        reading or Reading(),
+        needed=POINT_COLUMNS,
+        source=source,
+        cell_tolerance=CELL_TOLERANCE,
+        max_rows=max_rows,
+        max_bytes=max_bytes,
+        stdin=stdin,
+    )
+    return make_loss_points(cleaned, vary=may_vary)
+
+
+def _read_clean(
+    paths: PathLike | Sequence[PathLike],
+    reading: Reading,
+    *,
+    needed: Sequence[str],
+    source: str | None,
+    cell_tolerance: float,
+    max_rows: int,
+    max_bytes: int,
+    stdin: BinaryIO | None,
+) -> tuple[CleanRuns, frozenset[str]]:
+    """Read and clean the runs that have the `needed` columns; also return the settings that may vary."""
+    check_arguments(
+        reading.columns,
+        params_kind=reading.params_kind,
+        loss_unit=reading.loss_unit,
+        batch_unit=reading.batch_unit,
+        seq_len=reading.seq_len,
+        cell_tolerance=cell_tolerance,
+    )
+    log = ProblemLog()
+    row_filter = RowFilter(reading.where, reading.without)
+    gathered = gather(
+        paths,
+        source=source,
+        columns=reading.columns,
+        collector=RunCollector(row_filter=row_filter, max_rows=max_rows, log=log),
+        budget=ByteBudget(max_bytes),
+        stdin=stdin,
+        log=log,
+        mapping=partial(map_columns, needed=needed),
+    )
+    if not reading.skip_bad_rows:
+        log.raise_if_any()
+    may_vary = varying_settings(reading.vary, gathered.maps)
+    row_filter.check_matched()
+    cleaned = clean(
+        gathered,
+        params_kind=reading.params_kind,
+        loss_unit=reading.loss_unit,
+        batch_unit=reading.batch_unit,
+        seq_len=reading.seq_len,
+        skip_bad_rows=reading.skip_bad_rows,
+        log=log,
+        needed=needed,
+    )
+    return cleaned, may_vary
 
 
 def check_arguments(

@@ -1,0 +1,109 @@
+"""`hptransfer loss`: what loss to expect, from (params, tokens, loss) points without any search over LR."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from hptransfer.cli.options import Json, ParamsKindOption, Quiet, SeqLen
+from hptransfer.cli.sweep_options import (
+    BatchUnitOption,
+    Column,
+    Files,
+    LossUnitOption,
+    MaxBytes,
+    MaxRows,
+    SavedMap,
+    SkipBadRows,
+    SourceOption,
+    Vary,
+    Where,
+    reading_of,
+)
+from hptransfer.cli.talk import Talk
+
+EXAMPLE = "Example: hptransfer loss points.csv --params 7e9 --tokens 1e12 --hold-out 4"
+
+
+def command(
+    files: Files,
+    params: Annotated[str | None, typer.Option("--params", help="Parameters of a target: 7e9, 7B.")] = None,
+    tokens: Annotated[str | None, typer.Option("--tokens", help="Tokens of a target: 1e12, 1T.")] = None,
+    hold_out: Annotated[
+        float | None,
+        typer.Option(
+            "--hold-out",
+            metavar="FACTOR",
+            help="Also fit without the runs within FACTOR of the largest compute, and price that fit there.",
+        ),
+    ] = None,
+    form: Annotated[
+        str, typer.Option("--form", help="auto, additive, outer-exponent or varying-exponent.")
+    ] = "auto",
+    source: SourceOption = None,
+    column: Column = None,
+    where: Where = None,
+    vary: Vary = None,
+    saved_map: SavedMap = None,
+    params_kind: ParamsKindOption = None,
+    loss_unit: LossUnitOption = None,
+    batch_unit: BatchUnitOption = None,
+    seq_len: SeqLen = None,
+    skip_bad_rows: SkipBadRows = False,
+    max_rows: MaxRows = 1_000_000,
+    max_bytes: MaxBytes = 1_000_000_000,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the resampling.")] = 0,
+    resamples: Annotated[
+        int, typer.Option("--resamples", min=0, max=100_000, help="Bootstrap resamples; 0 for no intervals.")
+    ] = 400,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Fit a loss law to finished, well-tuned runs: columns params, tokens and loss.
+
+    Prints floor, coefficients and exponents with 90 % intervals and the form that held-out compute wants;
+    with --params and --tokens the loss to expect there and its interval.
+    """
+    from hptransfer.cli import render
+    from hptransfer.errors import UsageError
+    from hptransfer.law import Note
+    from hptransfer.loss_fitting import backtest_loss, fit_loss_law
+    from hptransfer.loss_law import forecast
+    from hptransfer.quantities import parse_positive
+    from hptransfer.readers import read_loss_points
+
+    if (params is None) != (tokens is None):
+        msg = "a target needs both --params and --tokens, such as --params 7e9 --tokens 1e12."
+        raise UsageError(msg)
+    talk = Talk(quiet=quiet)
+    reading = reading_of(
+        saved_map=saved_map,
+        column=column,
+        where=where,
+        vary=vary,
+        params_kind=params_kind,
+        loss_unit=loss_unit,
+        batch_unit=batch_unit,
+        seq_len=seq_len,
+        skip_bad_rows=skip_bad_rows,
+    )
+    points, warnings = read_loss_points(files, reading, source=source, max_rows=max_rows, max_bytes=max_bytes)
+    law, found = fit_loss_law(points, form=form, seed=seed, resamples=resamples)
+    notes = [*(Note(code=code, message=message) for code, message in warnings), *found]
+    backtest = None
+    if hold_out is not None:
+        backtest = backtest_loss(points, factor=hold_out, form=form, seed=seed, resamples=resamples)
+    target = None
+    if params is not None and tokens is not None:
+        at = {"params": parse_positive(params, "--params"), "tokens": parse_positive(tokens, "--tokens")}
+        target = forecast(law, **at)
+    if json:
+        render.print_json(render.loss_content(law, warnings=notes, target=target, backtest=backtest))
+    else:
+        render.show_loss_law(law, target=target, backtest=backtest)
+    talk.warn(notes)
+    if target is None:
+        talk.then(f"hptransfer loss {files[0]} --params 7e9 --tokens 1e12")
+    elif backtest is None:
+        talk.then(f"hptransfer loss {files[0]} --hold-out 4")

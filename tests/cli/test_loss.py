@@ -1,0 +1,71 @@
+"""`hptransfer loss` end to end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from hptransfer.cli import loss
+from tests.cli.conftest import Run
+from tests.strategies import csv_text
+from tests.test_loss_fitting import points
+
+
+def _write(path: Path, **more: list[object]) -> None:
+    made = points(noise=0.002)
+    columns: dict[str, list[object]] = {
+        "params": made.params.tolist(),
+        "tokens": made.tokens.tolist(),
+        "loss": made.loss.tolist(),
+    }
+    path.write_text(csv_text(columns | more))
+
+
+def test_the_example_of_the_help(run: Run, tmp_path: Path) -> None:
+    _write(tmp_path / "points.csv")
+    done = run(*loss.EXAMPLE.removeprefix("Example: hptransfer ").split())
+    assert done.code == 0
+    assert "Expected loss at 7B params, 1T tokens" in done.out
+    assert "held out" in done.out
+    without_target = run("loss", "points.csv")
+    assert without_target.err.splitlines()[-1].startswith("next: hptransfer loss points.csv --params")
+
+
+def test_json_holds_law_target_and_hold_out(run: Run, tmp_path: Path) -> None:
+    _write(tmp_path / "points.csv")
+    target = ("--params", "7B", "--tokens", "1T", "--hold-out", "4", "--resamples", "30", "--json")
+    content = json.loads(run("loss", "points.csv", *target).out)
+    assert set(content) == {"law", "target", "hold_out", "warnings"}
+    assert content["target"]["interval"][0] < content["target"]["loss"] < content["target"]["interval"][1]
+    assert content["hold_out"]["held_out"] > 0
+
+
+def test_runs_that_differ_in_lr_and_rows_without_a_loss_are_named(run: Run, tmp_path: Path) -> None:
+    made = points()
+    _write(tmp_path / "points.csv", lr=[1e-3] * len(made))
+    text = (tmp_path / "points.csv").read_text()
+    extra = text.splitlines()[1].rsplit(",", 2)[0] + ",2.9,2e-3\n5e7,1e9,,1e-3\n"
+    (tmp_path / "points.csv").write_text(text + extra)
+    done = run("loss", "points.csv", "--resamples", "0")
+    assert (done.code, "untuned-runs" in done.err, "rows-set-aside" in done.err) == (0, True, True)
+
+
+def test_half_a_target_and_a_missing_column_are_usage_errors(run: Run, tmp_path: Path) -> None:
+    _write(tmp_path / "points.csv")
+    half = run("loss", "points.csv", "--params", "7B")
+    assert (half.code, "both --params and --tokens" in half.err) == (2, True)
+    (tmp_path / "bad.csv").write_text("params,tokens\n1e9,2e10\n")
+    missing = run("loss", "bad.csv")
+    assert (missing.code, "no column for loss" in missing.err) == (2, True)
+
+
+def test_a_fitted_law_carries_its_loss_law_to_the_plan(run: Run, tmp_path: Path) -> None:
+    run("simulate", "-o", "sweep.csv")
+    assert run("fit", "sweep.csv", "--params-kind", "non-embedding", "--resamples", "100").code == 0
+    target = ("--params", "1e9", "--tokens", "5e10", "--params-kind", "non-embedding", "--json")
+    planned = json.loads(run("plan", "--law", "law.json", *target).out)
+    assert planned["loss_interval"][0] < planned["loss"] < planned["loss_interval"][1]
+    assert planned["loss_slope"] < 0
+    assert np.isfinite(planned["loss"])
