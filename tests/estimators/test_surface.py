@@ -30,7 +30,7 @@ def _collinear(seed: int = 0) -> Sweep:
     return noisy_sweep(seed=seed, cells=[(n, 20 * n) for n in (1e8, 2e8, 4e8, 8e8)], noise=0.002)
 
 
-def _with_batches(sweep: Sweep, keep: np.ndarray) -> Sweep:  # type: ignore[type-arg]
+def _with_batches(sweep: Sweep, keep: np.ndarray) -> Sweep:
     return reordered(sweep, np.flatnonzero(keep))
 
 

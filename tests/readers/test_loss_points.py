@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from hptransfer.errors import InputError, RefusalError
@@ -61,7 +60,7 @@ def test_a_column_that_is_missing_is_asked_for_and_the_lr_is_not(tmp_path: Path)
 
 def test_runs_of_one_scale_that_differ_in_lr_are_named(tmp_path: Path) -> None:
     columns = {name: [*values, *values] for name, values in POINTS.items()}
-    columns["loss"] = [*POINTS["loss"], *np.add(POINTS["loss"], 0.1)]
+    columns["loss"] = [*POINTS["loss"], *(float(str(loss)) + 0.1 for loss in POINTS["loss"])]
     points, warnings = read_loss_points(_file(tmp_path, {**columns, "lr": [1e-3] * 4 + [2e-3, ""]}))
     assert len(points) == 6
     ((code, message),) = warnings
