@@ -463,10 +463,29 @@ def trained_proof() -> Iterator[Row]:
         yield (f"trained proof, best LR, {one['parametrization']}", text, aim)
 
 
+def surface() -> Iterator[Row]:
+    """Prior `none`, speed of the surface's refits, and the loop of scipy beside them."""
+    if REGRET.exists():
+        done = run([sys.executable, str(REGRET), "--hptransfer", " ".join(PROGRAM), "--prior", "none"])
+        for line in done.stdout.splitlines():
+            if line.startswith(("mean of", "hptransfer, dense")):
+                yield ("surface, prior none", line, "")
+    bench = run([sys.executable, str(PROJECT / "benchmarks/numerics/bench_surface.py")])
+    for line in bench.stdout.splitlines()[1:]:
+        fields = line.split()
+        if len(fields) == 6:
+            runs, resamples, whole, point, drawn, _ = fields
+            text = f"selection and fit {whole} s, fit alone {point} s, resamples {drawn} s"
+            yield (f"surface: {runs} runs, {resamples} resamples", text, "1746: fit + 1000 below 2 s")
+        else:
+            yield ("surface refits", line, "at least 10x" if "loop" in line else "")
+
+
 SECTIONS: dict[str, Callable[[], Iterator[Row]]] = {
     "step-law-file": step_law_file,
     "regret": regret,
     "loss-law": loss_law,
+    "surface": surface,
     "cold-start": cold_start,
     "properties": properties,
     "published-laws": published_laws,

@@ -390,7 +390,7 @@ def solve(
     free = where.n_own if free_own is None else free_own
     parameters, own = (array.copy() for array in start)
     point = objective.point(parameters, own)
-    value = point.value.copy()
+    value, coefficients = point.value.copy(), point.bowls.coefficients.copy()
     damping = np.full(len(parameters), START_DAMPING)
     rows, active = np.arange(len(parameters)), objective  # variants that have not converged
     for _ in range(max_steps):
@@ -403,13 +403,13 @@ def solve(
         damping = np.clip(damping * np.where(better, DAMPING_DOWN, DAMPING_UP), LEAST_DAMPING, MOST_DAMPING)
         done = (change < tolerance * (1 + point.value)) | (damping >= MOST_DAMPING / 10)
         parameters[rows], own[rows], value[rows] = point.parameters, point.own, point.value
+        coefficients[rows] = point.bowls.coefficients
         if done.all():
             break
         if done.any():
             rows, damping, point, active = rows[~done], damping[~done], point.take(~done), active.take(~done)
-    bowls = cell_bowls(where, site, parameters, own)
-    found = Solution(parameters, own, bowls.coefficients, value, np.empty(0), np.empty(0))
-    return _with_covariance(objective, found, bowls) if covariance else found
+    found = Solution(parameters, own, coefficients, value, np.empty(0), np.empty(0))
+    return _with_covariance(objective, found) if covariance else found
 
 
 def _step(
@@ -443,9 +443,10 @@ def _step(
     return parameters + step, new_own
 
 
-def _with_covariance(objective: Objective, found: Solution, bowls: CellBowls) -> Solution:
+def _with_covariance(objective: Objective, found: Solution) -> Solution:
     """Add the posterior covariances at the solution."""
     where, factors = objective.where, objective.site.factors
+    bowls = cell_bowls(where, objective.site, found.parameters, found.own)
     hessian, _ = objective.local(bowls)
     n_own = where.n_own
     inner = hessian[..., :n_own, :n_own].copy()

@@ -40,7 +40,7 @@ SELECTION_ELEMENTS = 500_000
 ROUNDS_ON_ALL = 3
 """Rounds on all runs after a fit to thinned ones: weights have settled, the solution moves by its noise."""
 
-CHUNK_ELEMENTS = 4_000_000
+CHUNK_ELEMENTS = 10_000_000
 CHUNK_REFITS = 100
 """Refits times runs, and refits, held at once."""
 

@@ -11,7 +11,7 @@ from hptransfer.fitting import fit
 from hptransfer.law import Law, law_from_json, law_to_json
 from hptransfer.planning import Target, plan, plan_targets
 from hptransfer.prediction import student_95
-from hptransfer.sweep import Sweep, sweep_from_arrays
+from hptransfer.sweep import BoolArray, Sweep, sweep_from_arrays
 from tests.sweeps import BATCH_LAW, GRID_PARAMS, GRID_TOKENS, LAW, grid_cells, noisy_sweep, reordered
 
 CELLS = grid_cells(GRID_PARAMS[:3], GRID_TOKENS[:3])
@@ -30,7 +30,7 @@ def _collinear(seed: int = 0) -> Sweep:
     return noisy_sweep(seed=seed, cells=[(n, 20 * n) for n in (1e8, 2e8, 4e8, 8e8)], noise=0.002)
 
 
-def _with_batches(sweep: Sweep, keep: np.ndarray) -> Sweep:
+def _with_batches(sweep: Sweep, keep: BoolArray) -> Sweep:
     return reordered(sweep, np.flatnonzero(keep))
 
 
