@@ -481,11 +481,23 @@ def surface() -> Iterator[Row]:
             yield ("surface refits", line, "at least 10x" if "loop" in line else "")
 
 
+def prior_shifts() -> Iterator[Row]:
+    """Each centre of the prior `weak` moved by 0.2: plans at held-out scales."""
+    done = run([sys.executable, str(PROJECT / "benchmarks/prior_shifts.py")])
+    header, *rows = done.stdout.splitlines() or [done.stderr.strip()[-80:]]
+    names = re.split(r"\s{2,}", header.strip())
+    for row in rows:
+        shift, *scores = re.split(r"\s{2,}", row.strip())
+        text = "; ".join(f"{name} {score}" for name, score in zip(names[1:], scores, strict=False))
+        yield (f"prior weak, {shift}", text, "mean of five moves by 0.01 at most")
+
+
 SECTIONS: dict[str, Callable[[], Iterator[Row]]] = {
     "step-law-file": step_law_file,
     "regret": regret,
     "loss-law": loss_law,
     "surface": surface,
+    "prior-shifts": prior_shifts,
     "cold-start": cold_start,
     "properties": properties,
     "published-laws": published_laws,
