@@ -181,7 +181,16 @@ def _estimate(sweep: Sweep, runs: Runs, fitted: _Fitted, options: FitOptions, no
         data_share=_data_share(fitted),
         choices=_choices(fitted),
         bend=bend,
+        floors=_floors(sweep, runs, fitted.fit),
     )
+
+
+def _floors(sweep: Sweep, runs: Runs, fit: SurfaceFit) -> FloatArray:
+    """Loss at each cell's own optimum in the sweep's unit, (n_cells,); NaN without a search over LR."""
+    floors = np.full(sweep.n_cells, np.nan)
+    loss = np.exp(fit.floors)
+    floors[runs.cells] = np.exp(loss) if sweep.loss_unit == "perplexity" else loss
+    return floors
 
 
 def _power_law(fitted: _Fitted, q: int) -> PowerLaw:

@@ -78,6 +78,7 @@ class SurfaceFit:
         surface_law:    (2, 3), that average.
         offset_std:     (2,), fitted size of such departures.
         noise_std:      of log loss near the optimum, lack of fit included.
+        floors:         (n_cells,), log loss at each cell's own optimum, mean over surfaces.
         bowl, amplitude (2,), shape (2, n_quadratic): mean over surfaces; see `surface`.
         run_weights:    (n_runs,), mean over surfaces, 1 at the optimum.
         selection_runs: how many runs the members were weighed on.
@@ -97,6 +98,7 @@ class SurfaceFit:
     surface_law: FloatArray
     offset_std: FloatArray
     noise_std: float
+    floors: FloatArray
     bowl: FloatArray
     amplitude: FloatArray
     shape: FloatArray
@@ -207,6 +209,7 @@ def _averaged(
         surface_law=raw_law(_mean(among, laws), runs.centre),
         offset_std=np.sqrt(_mean(among, [fit.own_variance[0, :OWN_OFFSETS] for fit in surfaces])),
         noise_std=float(np.sqrt(_mean(among, [fit.noise_variance for fit in surfaces])[0])),
+        floors=runs.best + _mean(among, [fit.optimum[0] for fit in surfaces]),
         bowl=_mean(among, [p[where.bowl] for p in parameters]),
         amplitude=_mean(among, [p[where.amplitude] for p in parameters]),
         shape=_mean(among, [p[where.shape].reshape(2, -1) for p in parameters]),
