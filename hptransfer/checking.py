@@ -17,7 +17,7 @@ from hptransfer.document import read_document
 from hptransfer.errors import HptransferError, UsageError, plain
 from hptransfer.files import STANDARD_STREAM, read_text
 from hptransfer.law import Law
-from hptransfer.planning import Plan, Target, plan
+from hptransfer.planning import Plan, Target, plan, with_param_groups
 from hptransfer.project import project_law, project_root, referred_law, resolve_law
 from hptransfer.published import published_law
 
@@ -236,7 +236,8 @@ def plan_again(config: TrainConfig, law: Law, batch_tokens: float | None) -> Pla
         flops_per_token=asked.flops_per_token,
         params_kind=config.target.params_kind,
     )
-    return plan(law, target, rounding=asked.rounding)
+    planned = plan(law, target, rounding=asked.rounding)
+    return planned if asked.scaling is None else with_param_groups(planned, asked.scaling)
 
 
 @dataclass

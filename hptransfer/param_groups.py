@@ -277,6 +277,18 @@ def base_values(scaling: Scaling, *, peak_lr: float | None, weight_decay: float 
     )
 
 
+def hidden_decay_factor(scaling: Scaling) -> float | None:
+    """LR times weight decay of a hidden matrix over base LR times base weight decay; None where not known.
+
+    1 where a rule set keeps lr * weight_decay (AdamW's averaging timescale) as width grows.
+    """
+    unit = Base(lr=1.0, init_std=1.0, weight_decay=1.0, eps=1.0)
+    hidden = param_groups(scaling, unit).groups.get("hidden")
+    if hidden is None or hidden.lr is None or hidden.weight_decay is None:
+        return None
+    return hidden.lr * hidden.weight_decay
+
+
 def param_groups(scaling: Scaling, base: Base) -> ParamGroups:
     """Spread base values over all tensor classes.
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from hptransfer.arithmetic import PLAIN
-from hptransfer.derivation import Origin, Settled, derive_origins, setting_number, settle
+from hptransfer.derivation import Origin, Settled, derive_origins, formula, setting_number, settle
 from hptransfer.errors import RefusalError, UsageError
 from hptransfer.law import Law, Note, ParamsKind, PowerLaw
 from hptransfer.prediction import (
@@ -21,6 +21,9 @@ from hptransfer.prediction import (
     linear_factor,
     plateau_names,
     takes_batch,
+    timescale_law,
+    timescale_weight_decay,
+    uses_adam,
 )
 from hptransfer.quantities import short_count, significant
 
@@ -153,6 +156,7 @@ def with_param_groups(planned: Plan, scaling: Scaling) -> Plan:
     from hptransfer import param_groups as groups
 
     groups.require_base_lr(planned.law, groups.require_consistent(scaling), scaling)
+    planned = _with_hidden_timescale(planned, scaling)
     base = groups.base_values(
         scaling,
         peak_lr=planned.rounded.peak_lr,
@@ -164,6 +168,41 @@ def with_param_groups(planned: Plan, scaling: Scaling) -> Plan:
         planned,
         param_groups=groups.param_groups(scaling, base),
         warnings=(*planned.warnings, *notes),
+    )
+
+
+def _with_hidden_timescale(planned: Plan, scaling: Scaling) -> Plan:
+    """Set the base weight decay so that hidden matrices get AdamW's published averaging timescale.
+
+    They hold nearly all params, and their LR is the base LR times a factor. Nothing changes where the law's
+    runs or the scaling say a weight decay, or the hidden matrices are not on AdamW.
+    """
+    from hptransfer.param_groups import hidden_decay_factor
+
+    law, run, tokens = planned.law, planned.rounded, planned.target.tokens
+    said = "weight_decay" in law.setting or scaling.base_weight_decay is not None
+    adam = uses_adam(law) and scaling.optimizer == "adamw"
+    if said or not adam or run.peak_lr is None or run.batch_tokens is None:
+        return planned
+    factor = hidden_decay_factor(scaling)
+    if not factor:
+        return planned
+    inputs = _inputs_by_name(law, planned.target, {"batch_tokens": planned.batch_tokens})
+    logs = {name: math.log(value) for name, value in inputs.items()}
+    at_base_lr = timescale_weight_decay(
+        law, lr=run.peak_lr, batch_tokens=run.batch_tokens, tokens=tokens, logs=logs
+    )
+    tau = timescale_law(law)
+    text = (
+        f"batch / (LR * tau * tokens) of hidden matrices, whose LR * weight decay is {factor:.4g} of the "
+        f"base's; tau = {formula(tau, inputs)}"
+    )
+    origin = Origin(text, f"{tau.source} [{tau.certainty}]")
+    return replace(
+        planned,
+        weight_decay=_to_run(at_base_lr / factor),
+        weight_decay_timescale=at_base_lr / factor,
+        origins={**planned.origins, "weight_decay": origin},
     )
 
 

@@ -262,13 +262,29 @@ def student_95(degrees: Numbers, xp: Any = PLAIN) -> Numbers:
 def _timescale_weight_decay(
     law: Law, inputs: Inputs, logs: Mapping[str, Numbers], values: Mapping[str, Numbers | None], xp: Any
 ) -> Numbers | None:
-    """Weight decay that gives AdamW the published averaging timescale: batch / (LR * tau * tokens)."""
+    """Weight decay by AdamW's published averaging timescale; None where it does not apply to every tensor."""
     lr, batch = values["peak_lr_run"], values["batch_tokens_run"]
     if lr is None or batch is None or is_mup(law):  # under µP the LR of the matrices is not known here
         return None
     if not uses_adam(law):  # the timescale is AdamW's
         return None
-    return batch / (lr * xp.exp(predict_log(timescale_law(law), logs, xp)) * inputs.tokens)
+    return timescale_weight_decay(law, lr=lr, batch_tokens=batch, tokens=inputs.tokens, logs=logs, xp=xp)
+
+
+def timescale_weight_decay(
+    law: Law,
+    *,
+    lr: Numbers,
+    batch_tokens: Numbers,
+    tokens: Numbers,
+    logs: Mapping[str, Numbers],
+    xp: Any = PLAIN,
+) -> Numbers:
+    """Weight decay that gives tensors stepped with `lr` the published timescale: batch / (LR * tau * tokens).
+
+    Args:    batch_tokens, tokens: tokens; logs: natural logs of the timescale law's inputs by name.
+    """
+    return batch_tokens / (lr * xp.exp(predict_log(timescale_law(law), logs, xp)) * tokens)
 
 
 def timescale_law(law: Law) -> PowerLaw:

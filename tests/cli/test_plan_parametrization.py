@@ -133,3 +133,39 @@ def test_a_rule_set_answers_only_for_the_optimizers_of_its_source(run: Run) -> N
     muon = run("plan", *LAW, *TARGET, *MUP, "--optimizer", "muon", "--json")
     assert json.loads(muon.out)["parametrization"]["rule_set"] == "muon-spectral"
     assert "optimizer-differs" in muon.out
+
+
+@pytest.mark.parametrize("choice", ["linear", "sqrt", "keep"])
+def test_hidden_matrices_get_the_timescale_of_adamw_where_nobody_says_a_weight_decay(
+    run: Run, choice: str
+) -> None:
+    """Power Lines: batch / (LR weight_decay tokens) = 1.084 (tokens / params)^-0.527, by each hidden LR."""
+    rule = ("--rule", f"weight-decay={choice}")
+    planned = run("plan", *LAW, *TARGET, *MUP, *rule, "--json")
+    assert planned.code == 0, planned.err
+    content = json.loads(planned.out)
+    hidden = content["param_groups"]["hidden"]
+    tau = 4194304 / (hidden["lr"] * hidden["weight_decay"] * 1e12)
+    assert tau == pytest.approx(1.084 * (1e12 / 7e9) ** -0.527, rel=1e-3)
+    assert content["weight_decay"] == pytest.approx(
+        hidden["weight_decay"] / {"linear": 16, "sqrt": 4, "keep": 1}[choice]
+    )
+    assert "2505.13738" in content["origin"]["weight_decay"]["source"]
+    assert "no-base-weight-decay" not in json.dumps(content["warnings"])
+    run("plan", *LAW, *TARGET, *MUP, *rule, "-o", "c.yaml")
+    assert run("check", "c.yaml").code == 0
+
+
+def test_check_holds_the_weight_decay_of_a_mup_config_to_the_timescale(run: Run, tmp_path: Path) -> None:
+    run("plan", *LAW, *TARGET, *MUP, "-o", "c.yaml")
+    config = tmp_path / "c.yaml"
+    config.write_text(re.sub(r"(?m)^weight_decay: .*", "weight_decay: 3.0", config.read_text()))
+    assert "off-law-weight-decay" in run("check", "c.yaml").out
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "muon"])
+def test_the_timescale_is_adamws(run: Run, optimizer: str) -> None:
+    planned = run("plan", *LAW, *TARGET, *MUP, "--optimizer", optimizer, "--json")
+    content = json.loads(planned.out)
+    assert content["param_groups"]["hidden"]["weight_decay"] is None
+    assert "no-base-weight-decay" in json.dumps(content["warnings"])
