@@ -17,9 +17,10 @@ from hptransfer.document import read_document
 from hptransfer.errors import HptransferError, UsageError, plain
 from hptransfer.files import STANDARD_STREAM, read_text
 from hptransfer.law import Law
-from hptransfer.planning import Plan, Target, plan, with_param_groups
+from hptransfer.planning import Plan, Target, plan
 from hptransfer.project import project_law, project_root, referred_law, resolve_law
 from hptransfer.published import published_law
+from hptransfer.spreading import with_param_groups
 
 MAX_CONFIG_BYTES = 2**20
 SUFFIXES = (".yaml", ".yml")

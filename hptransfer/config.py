@@ -19,10 +19,11 @@ from hptransfer import __version__
 from hptransfer.anchoring import Anchor
 from hptransfer.derivation import setting_number
 from hptransfer.errors import InputError, Problem, RefusalError, did_you_mean, plain
+from hptransfer.grouping import Group, ModelRules
 from hptransfer.law import Note, ParamsKind, Record
-from hptransfer.param_groups import Group, ModelRules, Scaling
 from hptransfer.prediction import Rounding
 from hptransfer.quantities import scientific
+from hptransfer.scaling import Scaling
 
 if TYPE_CHECKING:
     from hptransfer.document import Document

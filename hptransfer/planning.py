@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from hptransfer.arithmetic import PLAIN
-from hptransfer.derivation import Origin, Settled, derive_origins, formula, setting_number, settle
+from hptransfer.derivation import Origin, Settled, derive_origins, setting_number, settle
 from hptransfer.errors import RefusalError, UsageError
 from hptransfer.law import Law, Note, ParamsKind, PowerLaw
 from hptransfer.prediction import (
@@ -21,14 +21,11 @@ from hptransfer.prediction import (
     linear_factor,
     plateau_names,
     takes_batch,
-    timescale_law,
-    timescale_weight_decay,
-    uses_adam,
 )
 from hptransfer.quantities import short_count, significant
 
 if TYPE_CHECKING:
-    from hptransfer.param_groups import ParamGroups, Scaling
+    from hptransfer.grouping import ParamGroups
 
 DEFAULT_SEQ_LEN = 2048
 EXTRA_INPUTS = ("loss", "width", "depth", "active_ratio", "experts")  # asked for by some laws only
@@ -145,65 +142,6 @@ def plan(law: Law, target: Target, *, rounding: Rounding = "pow2") -> Plan:
         others=_others(law, target),
     )
     return _assemble(law, target, rounding, _evaluate(law, inputs, rounding, PLAIN))
-
-
-def with_param_groups(planned: Plan, scaling: Scaling) -> Plan:
-    """Spread a plan's values to run over tensor classes; the base LR is the plan's.
-
-    Raises:  UsageError for a scaling whose numbers do not fit together, RefusalError where the law's LR is
-             no base LR of the rule set.
-    """
-    from hptransfer import param_groups as groups
-
-    groups.require_base_lr(planned.law, groups.require_consistent(scaling), scaling)
-    planned = _with_hidden_timescale(planned, scaling)
-    base = groups.base_values(
-        scaling,
-        peak_lr=planned.rounded.peak_lr,
-        weight_decay=planned.weight_decay,
-        eps=float(planned.recipe["eps"].value),
-    )
-    notes = groups.notes_on(scaling, base, planned.law)
-    return replace(
-        planned,
-        param_groups=groups.param_groups(scaling, base),
-        warnings=(*planned.warnings, *notes),
-    )
-
-
-def _with_hidden_timescale(planned: Plan, scaling: Scaling) -> Plan:
-    """Set the base weight decay so that hidden matrices get AdamW's published averaging timescale.
-
-    They hold nearly all params, and their LR is the base LR times a factor. Nothing changes where the law's
-    runs or the scaling say a weight decay, or the hidden matrices are not on AdamW.
-    """
-    from hptransfer.param_groups import hidden_decay_factor
-
-    law, run, tokens = planned.law, planned.rounded, planned.target.tokens
-    said = "weight_decay" in law.setting or scaling.base_weight_decay is not None
-    adam = uses_adam(law) and scaling.optimizer == "adamw"
-    if said or not adam or run.peak_lr is None or run.batch_tokens is None:
-        return planned
-    factor = hidden_decay_factor(scaling)
-    if not factor:
-        return planned
-    inputs = _inputs_by_name(law, planned.target, {"batch_tokens": planned.batch_tokens})
-    logs = {name: math.log(value) for name, value in inputs.items()}
-    at_base_lr = timescale_weight_decay(
-        law, lr=run.peak_lr, batch_tokens=run.batch_tokens, tokens=tokens, logs=logs
-    )
-    tau = timescale_law(law)
-    text = (
-        f"batch / (LR * tau * tokens) of hidden matrices, whose LR * weight decay is {factor:.4g} of the "
-        f"base's; tau = {formula(tau, inputs)}"
-    )
-    origin = Origin(text, f"{tau.source} [{tau.certainty}]")
-    return replace(
-        planned,
-        weight_decay=_to_run(at_base_lr / factor),
-        weight_decay_timescale=at_base_lr / factor,
-        origins={**planned.origins, "weight_decay": origin},
-    )
 
 
 def plan_targets(law: Law, targets: Sequence[Target], *, rounding: Rounding = "pow2") -> list[Plan]:
@@ -370,7 +308,7 @@ def _assemble(law: Law, target: Target, rounding: Rounding, values: Mapping[str,
         final_lr_ratio=_final_lr_ratio(law, recipe, rounded.peak_lr),
         recipe=recipe,
         rounding=rounding,
-        origins=derive_origins(law, _inputs_by_name(law, target, values), values, target.batch_tokens),
+        origins=derive_origins(law, inputs_by_name(law, target, values), values, target.batch_tokens),
         reach=reach,
         warnings=tuple(_plan_warnings(law, target, values, reach)),
         excess=values["excess"],
@@ -382,7 +320,7 @@ def _assemble(law: Law, target: Target, rounding: Rounding, values: Mapping[str,
     )
 
 
-def _inputs_by_name(law: Law, target: Target, values: Mapping[str, Any]) -> dict[str, float]:
+def inputs_by_name(law: Law, target: Target, values: Mapping[str, Any]) -> dict[str, float]:
     """Inputs of the law at the target by their names, in counts, tokens and FLOP."""
     inputs = {"params": target.params, "tokens": target.tokens}
     inputs["tokens_per_param"] = target.tokens / target.params

@@ -211,7 +211,7 @@ def command(
 
 def _spread(planned: Plan, wanted: scaling.WantedScaling) -> Plan:
     """Add values by tensor class where a parametrization is asked for."""
-    from hptransfer.planning import with_param_groups
+    from hptransfer.spreading import with_param_groups
 
     asked = wanted.scaling(
         tokens=planned.target.tokens,

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from hptransfer.checking import Report
     from hptransfer.cli.talk import Talk
     from hptransfer.coordinates import CoordinateCheck
+    from hptransfer.grouping import Alternative, Group, ParamGroups
     from hptransfer.law import Choices, Fit, Law, LossLaw, Note, PowerLaw, Uncertainty
     from hptransfer.loss_fitting import LossBacktest
     from hptransfer.loss_law import Forecast
-    from hptransfer.param_groups import Alternative, Group, ParamGroups
     from hptransfer.planning import Plan
     from hptransfer.widths import Transfer
 

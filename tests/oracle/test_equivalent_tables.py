@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from hptransfer.param_groups import Base, GroupOptimizer, ParamGroups, Scaling, param_groups
+from hptransfer.grouping import Base, ParamGroups, param_groups
+from hptransfer.scaling import GroupOptimizer, Scaling
 
 pytestmark = pytest.mark.oracle
 
