@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import design_sections
 import schedule_sections
 
 if TYPE_CHECKING:
@@ -503,6 +504,7 @@ SECTIONS: dict[str, Callable[[], Iterator[Row]]] = {
     "published-laws": published_laws,
     "anchors": anchors,
     **schedule_sections.SECTIONS,
+    **design_sections.SECTIONS,
     "shapes": shapes,
     "million-rows": million_rows,
     "hostile-inputs": hostile_inputs,

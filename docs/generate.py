@@ -21,6 +21,7 @@ DOCS = Path(__file__).resolve().parent
 SCHEDULE_COMMANDS = ("show", "list", "compare", "convert", "extend", "branches", "merge")
 COMMANDS = (
     "doctor",
+    "design",
     "init",
     "fit",
     "plan",

@@ -21,6 +21,7 @@ from hptransfer.cli import (
     check,
     coordcheck,
     curves,
+    design,
     doctor,
     fit,
     init,
@@ -49,6 +50,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("doctor", epilog=doctor.EXAMPLE)(doctor.command)
+app.command("design", epilog=design.EXAMPLE)(design.command)
 app.command("fit", epilog=fit.EXAMPLE)(fit.command)
 app.command("init", epilog=init.EXAMPLE)(init.command)
 app.command("plan", epilog=plan.EXAMPLE)(plan.command)

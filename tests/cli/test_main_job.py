@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hptransfer.cli import backtest, check, curves, doctor, fit, init, plan, schedule, simulate
+from hptransfer.cli import backtest, check, curves, design, doctor, fit, init, plan, schedule, simulate
 from tests.cli.conftest import Run
 
 
@@ -126,7 +126,9 @@ def test_ctrl_c_exits_130(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("simulate").code == 130
 
 
-@pytest.mark.parametrize("module", [doctor, init, fit, plan, check, backtest, simulate, curves, schedule])
+@pytest.mark.parametrize(
+    "module", [doctor, design, init, fit, plan, check, backtest, simulate, curves, schedule]
+)
 def test_the_example_of_every_help_runs(run: Run, module: object) -> None:
     """Each --help ends with an example; it works as printed, after `hptransfer simulate -o sweep.csv`."""
     run("simulate", "-o", "sweep.csv")
@@ -138,8 +140,8 @@ def test_the_example_of_every_help_runs(run: Run, module: object) -> None:
 
 
 COMMANDS = (
-    "doctor", "init", "fit", "plan", "laws", "check", "backtest", "width", "coordcheck", "shape", "simulate",
-    "curves", "schedule",
+    "doctor", "design", "init", "fit", "plan", "laws", "check", "backtest", "width", "coordcheck", "shape",
+    "simulate", "curves", "schedule",
 )  # fmt: skip
 
 
