@@ -6,27 +6,31 @@ from typing import Annotated
 
 import typer
 
-from hptransfer.cli.options import Json, ParamsKindOption, Quiet, SeqLen, pairs, params_kind_of
+from hptransfer.cli.options import Json, ParamsKindOption, Quiet, SeqLen
+from hptransfer.cli.sweep_options import (
+    BatchUnitOption,
+    Column,
+    Files,
+    LossUnitOption,
+    SavedMap,
+    SkipBadRows,
+    SourceOption,
+    Vary,
+    Where,
+    reading_of,
+)
 from hptransfer.cli.talk import Talk
 
 EXAMPLE = "Example: hptransfer backtest sweep.csv"
 
 
 def command(
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="CSV or JSON Lines; - is stdin.")],
-    column: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--column", metavar="NAME=HEADER", help='Read NAME from HEADER, e.g. loss="smooth loss".'
-        ),
-    ] = None,
-    where: Annotated[
-        list[str] | None,
-        typer.Option("--where", metavar="COL=VALUE", help="Use only rows where COL is VALUE."),
-    ] = None,
-    vary: Annotated[
-        list[str] | None, typer.Option("--vary", metavar="COL", help="Let setting COL vary inside the sweep.")
-    ] = None,
+    files: Files,
+    source: SourceOption = None,
+    column: Column = None,
+    where: Where = None,
+    vary: Vary = None,
+    saved_map: SavedMap = None,
     estimator: Annotated[
         str | None, typer.Option("--estimator", help="Estimator to test (default: the one fit uses).")
     ] = None,
@@ -35,7 +39,10 @@ def command(
         list[str] | None, typer.Option("--law", help="Published law to price beside it (default: step-law).")
     ] = None,
     params_kind: ParamsKindOption = None,
+    loss_unit: LossUnitOption = None,
+    batch_unit: BatchUnitOption = None,
     seq_len: SeqLen = None,
+    skip_bad_rows: SkipBadRows = False,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the resampling.")] = 0,
     resamples: Annotated[int, typer.Option("--resamples", help="Bootstrap resamples of each fit.")] = 1000,
     json: Json = False,
@@ -52,14 +59,18 @@ def command(
     from hptransfer.readers import read_sweep
 
     talk = Talk(quiet=quiet)
-    sweep = read_sweep(
-        files,
-        columns=pairs(column or [], "--column"),
-        where=pairs(where or [], "--where"),
-        vary=tuple(vary or ()),
-        params_kind=params_kind_of(params_kind),
+    reading = reading_of(
+        saved_map=saved_map,
+        column=column,
+        where=where,
+        vary=vary,
+        params_kind=params_kind,
+        loss_unit=loss_unit,
+        batch_unit=batch_unit,
         seq_len=seq_len,
+        skip_bad_rows=skip_bad_rows,
     )
+    sweep = read_sweep(files, source=source, **reading.arguments())
     result = backtest(
         sweep,
         estimator=estimator or DEFAULT_ESTIMATOR,

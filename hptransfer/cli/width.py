@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from hptransfer.cli.options import Json, Quiet, pairs
+from hptransfer.cli.sweep_options import Column, Vary, Where
 from hptransfer.cli.talk import Talk
 
 EXAMPLE = "Example: hptransfer width examples/width_sweep.csv"
@@ -14,18 +15,9 @@ EXAMPLE = "Example: hptransfer width examples/width_sweep.csv"
 
 def command(
     file: Annotated[str, typer.Argument(metavar="SWEEP", help="CSV or JSON Lines; - is stdin.")],
-    column: Annotated[
-        list[str] | None,
-        typer.Option("--column", metavar="NAME=HEADER", help="Read NAME from HEADER, e.g. loss=loss_epoch5."),
-    ] = None,
-    where: Annotated[
-        list[str] | None,
-        typer.Option("--where", metavar="COL=VALUE", help="Use only rows where COL is VALUE."),
-    ] = None,
-    vary: Annotated[
-        list[str] | None,
-        typer.Option("--vary", metavar="COL", help="Let setting COL vary inside the sweep."),
-    ] = None,
+    column: Column = None,
+    where: Where = None,
+    vary: Vary = None,
     tolerance: Annotated[
         float, typer.Option("--tolerance", min=0.0, help="Drift (log2 LR per doubling) that still transfers.")
     ] = 0.1,
