@@ -163,7 +163,7 @@ def design(
         asked,
         known,
         state.assumed,
-        budget=budget_flops,
+        budget=budget_flops - repeats * float(candidates.cost.min()),
         n_runs=n_runs - repeats,
         most_per_cell=-(-n_runs // LEAST_CELLS),
     )

@@ -54,10 +54,11 @@ def command(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Propose the proxy runs that tell most about a target's peak LR and batch for their compute.
+    """Propose proxy runs expected to tell most about a target's peak LR and batch for their compute.
 
     With --sweep, runs that add most to what it holds; without, a first sweep. Shows cost, and the 90 %
-    interval to expect at the target before and after. Nothing is started.
+    interval to expect at the target before and after. Nothing is started. Experimental: in a replay on
+    real runs, designed runs did not beat random ones of equal cost (docs/which-runs.md).
     """
     from hptransfer.cli import render
     from hptransfer.designing import design, design_to_dict, parse_target
