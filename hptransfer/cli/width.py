@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hptransfer.cli.options import Json, Quiet, pairs
 from hptransfer.cli.sweep_options import Column, Vary, Where
 from hptransfer.cli.talk import Talk
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hptransfer.widths import Transfer
 
 EXAMPLE = "Example: hptransfer width examples/width_sweep.csv"
 
@@ -49,9 +54,19 @@ def command(
     else:
         render.show_transfer(found)
     talk.warn(Note(code=code, message=message) for code, message in sweep.warnings)
-    drifting = [one for one in found if one.verdict == "drifts"]
-    if drifting:
-        exponent = drifting[0].drifts[0].per_doubling
-        talk.then(f"hptransfer plan ... --parametrization NAME --lr-width-exponent {exponent:.2f}")
-    else:
-        talk.then("hptransfer plan ... --parametrization mup --base-width W0 --width W")
+    talk.then(_next_step(found, file))
+
+
+def _next_step(found: Sequence[Transfer], file: str) -> str:
+    """Plan with what transfers, else with the drift that was measured; without either, more runs."""
+    from hptransfer.readers.columns import quoted
+
+    for verdict in ("transfers", "drifts"):
+        for one in found:
+            if one.verdict != verdict:
+                continue
+            name = quoted(one.parametrization) if one.parametrization else "NAME"
+            drift = f"--lr-width-exponent {one.drifts[0].per_doubling:.2f}"
+            rest = "--base-width W0 --width W" if verdict == "transfers" else drift
+            return f"hptransfer plan ... --parametrization {name} {rest}"
+    return f"add widths or LRs, then hptransfer width {quoted(file)}"

@@ -36,6 +36,7 @@ def test_a_ruined_sweep_says_not_enough_usable_runs(run: Run) -> None:
     done = run("width", str(BAD), "--column", "loss=loss_epoch5")
     assert done.code == 0
     assert done.out.count("not enough usable runs") == 2
+    assert done.err.endswith(f"next: add widths or LRs, then hptransfer width {BAD}\n")
 
 
 @needs_data
