@@ -78,10 +78,11 @@ def fit_sweep(sweep: Sweep, options: FitOptions) -> Estimate:
     searched, batch_notes = cells_that_searched_batch(sweep, runs, needed=max(LEAST_BATCH_CELLS, needed))
     prior = _prior(sweep, options.prior, varied, batch_searched=bool(searched.any()))
     try:
-        fitted = _fit(runs, prior, varied, options, batch_searched=bool(searched.any()))
+        with np.errstate(all="ignore"):  # what is not finite is looked at, and falls back in words
+            fitted = _fit(runs, prior, varied, options, batch_searched=bool(searched.any()))
     except np.linalg.LinAlgError:
         return _fall_back(sweep, options)
-    if not np.isfinite(fitted.fit.law).all():
+    if not (np.isfinite(fitted.fit.law).all() and np.isfinite(fitted.fit.covariance).all()):
         return _fall_back(sweep, options)
     notes += [*design_notes, *batch_notes, *_design_notes(runs, varied, fitted, has_prior=has_prior)]
     return _estimate(sweep, runs, fitted, options, notes)
