@@ -54,7 +54,7 @@ Span = Annotated[tuple[Scale, Scale], AfterValidator(_in_order)]
 class Record(BaseModel):
     """Base of every saved record: immutable, unknown fields are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Bend(Record):

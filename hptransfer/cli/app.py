@@ -10,29 +10,13 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from importlib import import_module
 from typing import Annotated, NoReturn
 
 import typer
 
 from hptransfer import __version__
-from hptransfer.cli import (
-    backtest,
-    check,
-    coordcheck,
-    curves,
-    design,
-    doctor,
-    fit,
-    init,
-    laws,
-    loss,
-    plan,
-    schedule,
-    shape,
-    simulate,
-    width,
-)
 from hptransfer.cli.streams import give_up_stdout, prepare, tell
 from hptransfer.errors import HptransferError, plain
 
@@ -40,30 +24,46 @@ EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
 DEBUG = "--debug"
 
-app = typer.Typer(
-    name="hptransfer",
-    help="Turn small training sweeps into the hyperparameters of a large run, and say how far to trust them.",
-    epilog="Example: hptransfer plan --params 7e9 --tokens 1e12",
-    no_args_is_help=True,
-    rich_markup_mode=None,  # plain help: half the start-up time, and the same in a pipe
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+HELP = "Turn small training sweeps into the hyperparameters of a large run, and say how far to trust them."
+COMMANDS = (
+    "doctor",
+    "design",
+    "fit",
+    "init",
+    "plan",
+    "laws",
+    "check",
+    "shape",
+    "width",
+    "coordcheck",
+    "backtest",
+    "loss",
+    "simulate",
+    "curves",
+    "schedule",
 )
-app.command("doctor", epilog=doctor.EXAMPLE)(doctor.command)
-app.command("design", epilog=design.EXAMPLE)(design.command)
-app.command("fit", epilog=fit.EXAMPLE)(fit.command)
-app.command("init", epilog=init.EXAMPLE)(init.command)
-app.command("plan", epilog=plan.EXAMPLE)(plan.command)
-app.add_typer(laws.app, name="laws", epilog=laws.EXAMPLE)
-app.command("check", epilog=check.EXAMPLE)(check.command)
-app.command("shape", epilog=shape.EXAMPLE)(shape.command)
-app.command("width", epilog=width.EXAMPLE)(width.command)
-app.command("coordcheck", epilog=coordcheck.EXAMPLE)(coordcheck.command)
-app.command("backtest", epilog=backtest.EXAMPLE)(backtest.command)
-app.command("loss", epilog=loss.EXAMPLE)(loss.command)
-app.command("simulate", epilog=simulate.EXAMPLE)(simulate.command)
-app.command("curves", epilog=curves.EXAMPLE)(curves.command)
-app.add_typer(schedule.app, name="schedule")
+"""Modules of this package, in the order of --help; each has `command`, or an `app` of its own."""
+
+
+def make_app(commands: Iterable[str] = COMMANDS) -> typer.Typer:
+    """Make the program with these commands only: start-up is dear, and each command is a module to load."""
+    app = typer.Typer(
+        name="hptransfer",
+        help=HELP,
+        epilog="Example: hptransfer plan --params 7e9 --tokens 1e12",
+        no_args_is_help=True,
+        rich_markup_mode=None,  # plain help: half the start-up time, and the same in a pipe
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(root)
+    for name in commands:
+        module = import_module(f"hptransfer.cli.{name}")
+        if hasattr(module, "app"):
+            app.add_typer(module.app, name=name, epilog=getattr(module, "EXAMPLE", None))
+        else:
+            app.command(name, epilog=module.EXAMPLE)(module.command)
+    return app
 
 
 def _show_version(wanted: bool) -> None:
@@ -72,7 +72,6 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def root(
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
@@ -97,8 +96,9 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 
 def _run(arguments: list[str], *, debug: bool) -> int:
+    wanted = arguments[:1] if arguments and arguments[0] in COMMANDS else COMMANDS
     try:
-        code = app(arguments, prog_name="hptransfer", standalone_mode=False)
+        code = make_app(wanted)(arguments, prog_name="hptransfer", standalone_mode=False)
         sys.stdout.flush()
     except HptransferError as error:
         return _fail(str(error))

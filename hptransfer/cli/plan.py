@@ -211,14 +211,16 @@ def command(
 
 def _spread(planned: Plan, wanted: scaling.WantedScaling) -> Plan:
     """Add values by tensor class where a parametrization is asked for."""
-    from hptransfer.spreading import with_param_groups
-
     asked = wanted.scaling(
         tokens=planned.target.tokens,
         batch_tokens=planned.rounded.batch_tokens,
         optimizer=str(planned.recipe["optimizer"].value),
     )
-    return planned if asked is None else with_param_groups(planned, asked)
+    if asked is None:
+        return planned
+    from hptransfer.spreading import with_param_groups
+
+    return with_param_groups(planned, asked)
 
 
 def _write_config(
