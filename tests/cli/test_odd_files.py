@@ -70,5 +70,5 @@ def test_ctrl_c_inside_compiled_code_is_ctrl_c(run: Run, monkeypatch: pytest.Mon
         msg = "Error building `model` serializer:\n  KeyboardInterrupt: "
         raise ValueError(msg)
 
-    monkeypatch.setattr(app, "app", interrupted)
+    monkeypatch.setattr(app, "make_app", interrupted)
     assert run("plan").code == app.EXIT_INTERRUPTED
