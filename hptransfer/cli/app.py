@@ -17,6 +17,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from hptransfer import __version__
+from hptransfer.cli.groups import GroupedHelp
 from hptransfer.cli.streams import give_up_stdout, prepare, tell
 from hptransfer.errors import HptransferError, plain
 
@@ -62,7 +63,7 @@ def make_app(commands: Iterable[str] = COMMANDS) -> typer.Typer:
         if hasattr(module, "app"):
             app.add_typer(module.app, name=name, epilog=getattr(module, "EXAMPLE", None))
         else:
-            app.command(name, epilog=module.EXAMPLE)(module.command)
+            app.command(name, epilog=module.EXAMPLE, cls=GroupedHelp)(module.command)
     return app
 
 

@@ -6,31 +6,18 @@ from typing import Annotated
 
 import typer
 
-from hptransfer.cli.options import Json, ParamsKindOption, Quiet, SeqLen
-from hptransfer.cli.sweep_options import (
-    BatchUnitOption,
-    Column,
-    Files,
-    LossUnitOption,
-    SavedMap,
-    SkipBadRows,
-    SourceOption,
-    Vary,
-    Where,
-    reading_of,
-)
+from hptransfer.cli.groups import with_groups
+from hptransfer.cli.options import Json, Quiet
+from hptransfer.cli.sweep_options import Files, SweepOptions
 from hptransfer.cli.talk import Talk
 
 EXAMPLE = "Example: hptransfer backtest sweep.csv"
 
 
+@with_groups
 def command(
     files: Files,
-    source: SourceOption = None,
-    column: Column = None,
-    where: Where = None,
-    vary: Vary = None,
-    saved_map: SavedMap = None,
+    options: SweepOptions,
     estimator: Annotated[
         str | None, typer.Option("--estimator", help="Estimator to test (default: the one fit uses).")
     ] = None,
@@ -38,11 +25,6 @@ def command(
     law: Annotated[
         list[str] | None, typer.Option("--law", help="Published law to price beside it (default: step-law).")
     ] = None,
-    params_kind: ParamsKindOption = None,
-    loss_unit: LossUnitOption = None,
-    batch_unit: BatchUnitOption = None,
-    seq_len: SeqLen = None,
-    skip_bad_rows: SkipBadRows = False,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the resampling.")] = 0,
     resamples: Annotated[int, typer.Option("--resamples", help="Bootstrap resamples of each fit.")] = 1000,
     json: Json = False,
@@ -56,21 +38,9 @@ def command(
     from hptransfer.backtesting import PUBLISHED, backtest, backtest_to_dict
     from hptransfer.cli import render
     from hptransfer.fitting import DEFAULT_ESTIMATOR
-    from hptransfer.readers import read_sweep
 
     talk = Talk(quiet=quiet)
-    reading = reading_of(
-        saved_map=saved_map,
-        column=column,
-        where=where,
-        vary=vary,
-        params_kind=params_kind,
-        loss_unit=loss_unit,
-        batch_unit=batch_unit,
-        seq_len=seq_len,
-        skip_bad_rows=skip_bad_rows,
-    )
-    sweep = read_sweep(files, source=source, **reading.arguments())
+    sweep = options.sweep(files)
     result = backtest(
         sweep,
         estimator=estimator or DEFAULT_ESTIMATOR,

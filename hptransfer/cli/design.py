@@ -6,16 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hptransfer.cli.groups import with_groups
 from hptransfer.cli.options import Force, Json, Quiet, one_of
-from hptransfer.cli.sweep_options import (
-    BatchUnitOption,
-    Column,
-    LossUnitOption,
-    SavedMap,
-    SourceOption,
-    Where,
-    reading_of,
-)
+from hptransfer.cli.sweep_options import SweepOptions
 from hptransfer.cli.talk import Talk
 from hptransfer.errors import UsageError, plain
 
@@ -26,24 +19,17 @@ EXAMPLE = "Example: hptransfer design --target params=7e9,tokens=1e12 --budget-f
 DEFAULT_SEQ_LEN = 2048
 
 
+@with_groups
 def command(
     target: Annotated[str, typer.Option("--target", metavar="params=N,tokens=D", help="The run to prepare.")],
     budget_flops: Annotated[
         str, typer.Option("--budget-flops", help="Compute of all proposed runs, 6 params tokens each.")
     ],
+    options: SweepOptions,
     sweep: Annotated[
         list[str] | None, typer.Option("--sweep", metavar="FILE", help="Runs made so far; repeatable.")
     ] = None,
     runs: Annotated[int, typer.Option("--runs", min=4, max=1000, help="At most so many runs.")] = 12,
-    source: SourceOption = None,
-    column: Column = None,
-    where: Where = None,
-    saved_map: SavedMap = None,
-    loss_unit: LossUnitOption = None,
-    batch_unit: BatchUnitOption = None,
-    seq_len: Annotated[
-        int | None, typer.Option("--seq-len", min=1, help="Tokens per sequence (default: the sweep's, 2048).")
-    ] = None,
     output: Annotated[
         str | None, typer.Option("-o", "--output", metavar="FILE", help="Where the runs go; - is stdout.")
     ] = None,
@@ -64,7 +50,6 @@ def command(
     from hptransfer.designing import design, design_to_dict, parse_target
     from hptransfer.files import write_text
     from hptransfer.quantities import parse_positive
-    from hptransfer.readers import read_sweep
     from hptransfer.run_lists import FORMATS, files_of
 
     talk = Talk(quiet=quiet)
@@ -73,20 +58,8 @@ def command(
     if wanted == "slurm" and output in (None, "-"):
         msg = "--format slurm writes two files, a CSV and a script that reads it: name the CSV, -o runs.csv."
         raise UsageError(msg)
-    so_far = None
-    if sweep:
-        reading = reading_of(
-            saved_map=saved_map,
-            column=column,
-            where=where,
-            vary=None,
-            params_kind=None,
-            loss_unit=loss_unit,
-            batch_unit=batch_unit,
-            seq_len=seq_len,
-        )
-        so_far = read_sweep(sweep, source=source, **reading.arguments())
-    length = seq_len or (so_far.seq_len if so_far else None) or DEFAULT_SEQ_LEN
+    so_far = options.sweep(sweep) if sweep else None
+    length = options.seq_len or (so_far.seq_len if so_far else None) or DEFAULT_SEQ_LEN
     found = design(asked, budget_flops=budget, n_runs=runs, sweep=so_far, seq_len=length)
     if json and output != "-":
         render.print_json(design_to_dict(found))
@@ -95,7 +68,7 @@ def command(
     for note in found.notes:
         talk.say(f"note: {plain(note, limit=400)}")
     for path, text in files_of(found, output, wanted) if output else ():
-        talk.wrote(write_text(path, text, force=force, inputs=sweep or []), path)
+        talk.wrote(write_text(path, text, force=force, inputs=options.inputs(sweep or [])), path)
     files = " ".join([*(sweep or []), output or "runs.csv"])
     talk.say("train these, fill in their loss, then fit:")
     talk.then(f"hptransfer fit {files}")

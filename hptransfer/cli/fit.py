@@ -7,35 +7,19 @@ from typing import Annotated
 
 import typer
 
-from hptransfer.cli.options import Force, Json, NoProgress, ParamsKindOption, Quiet, SeqLen, one_of
-from hptransfer.cli.sweep_options import (
-    BatchUnitOption,
-    CellTolerance,
-    Column,
-    Files,
-    LossUnitOption,
-    MaxBytes,
-    MaxRows,
-    SavedMap,
-    SkipBadRows,
-    SourceOption,
-    Vary,
-    Where,
-    reading_of,
-)
+from hptransfer.cli.groups import with_groups
+from hptransfer.cli.options import Force, Json, NoProgress, Quiet, one_of
+from hptransfer.cli.sweep_options import Files, SweepOptions
 from hptransfer.cli.talk import Talk
 
 EXAMPLE = "Example: hptransfer fit sweep.csv -o law.json"
 
 
+@with_groups
 def command(
     files: Files,
+    options: SweepOptions,
     output: Annotated[str, typer.Option("--output", "-o", help="Law to write, - for stdout.")] = "law.json",
-    source: SourceOption = None,
-    column: Column = None,
-    where: Where = None,
-    vary: Vary = None,
-    saved_map: SavedMap = None,
     estimator: Annotated[
         str, typer.Option("--estimator", help="surface, or near-optimal (the Step Law paper's recipe).")
     ] = "surface",
@@ -46,14 +30,6 @@ def command(
     batch_on: Annotated[
         str, typer.Option("--batch-on", help="near-optimal: the batch law's inputs, tokens or params,tokens.")
     ] = "tokens",
-    params_kind: ParamsKindOption = None,
-    loss_unit: LossUnitOption = None,
-    batch_unit: BatchUnitOption = None,
-    seq_len: SeqLen = None,
-    skip_bad_rows: SkipBadRows = False,
-    cell_tolerance: CellTolerance = 0.02,
-    max_rows: MaxRows = 1_000_000,
-    max_bytes: MaxBytes = 1_000_000_000,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the resampling.")] = 0,
     resamples: Annotated[
         int, typer.Option("--resamples", help="Bootstrap resamples; 0 for no intervals.")
@@ -73,28 +49,9 @@ def command(
     from hptransfer.files import write_text
     from hptransfer.fitting import fit
     from hptransfer.law import law_to_json
-    from hptransfer.readers import read_sweep
 
     talk = Talk(quiet=quiet)
-    reading = reading_of(
-        saved_map=saved_map,
-        column=column,
-        where=where,
-        vary=vary,
-        params_kind=params_kind,
-        loss_unit=loss_unit,
-        batch_unit=batch_unit,
-        seq_len=seq_len,
-        skip_bad_rows=skip_bad_rows,
-    )
-    sweep = read_sweep(
-        files,
-        source=source,
-        cell_tolerance=cell_tolerance,
-        max_rows=max_rows,
-        max_bytes=max_bytes,
-        **reading.arguments(),
-    )
+    sweep = options.sweep(files)
     inputs = one_of(batch_on, ("tokens", "params,tokens"), "--batch-on").split(",")
     with progress_bar("weighing members", wanted=not (quiet or no_progress)) as report:
         law = fit(
@@ -107,9 +64,7 @@ def command(
             batch_on=tuple(inputs),
             progress=report,
         )
-    written = write_text(
-        output, law_to_json(law), force=force, inputs=[*files, *([saved_map] if saved_map else [])]
-    )
+    written = write_text(output, law_to_json(law), force=force, inputs=options.inputs(files))
     to_stdout = output == "-"
     if json and not to_stdout:
         render.print_json(render.law_content(law))

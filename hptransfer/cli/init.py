@@ -7,24 +7,22 @@ from typing import Annotated
 
 import typer
 
+from hptransfer.cli.groups import with_groups
 from hptransfer.cli.options import Force, Quiet
-from hptransfer.cli.sweep_options import CellTolerance, Column, Files, MaxBytes, MaxRows, SourceOption
+from hptransfer.cli.sweep_options import Files, InputOptions
 from hptransfer.cli.talk import Talk
 
 EXAMPLE = "Example: hptransfer init sweep.csv -o sweep.map.toml"
 
 
+@with_groups
 def command(
     files: Files,
+    options: InputOptions,
     output: Annotated[
         str | None,
         typer.Option("--output", "-o", help="Mapping to write, - for stdout (default: SWEEP.map.toml)."),
     ] = None,
-    source: SourceOption = None,
-    column: Column = None,
-    cell_tolerance: CellTolerance = 0.02,
-    max_rows: MaxRows = 1_000_000,
-    max_bytes: MaxBytes = 1_000_000_000,
     force: Force = False,
     quiet: Quiet = False,
 ) -> None:
@@ -40,10 +38,8 @@ def command(
     from hptransfer.readers.starter import starter_map
     from hptransfer.readers.survey import survey
 
-    reading = Reading(columns=pairs(column or [], "--column"))
-    seen = survey(
-        files, reading, source=source, cell_tolerance=cell_tolerance, max_rows=max_rows, max_bytes=max_bytes
-    )
+    reading = Reading(columns=pairs(options.column or [], "--column"))
+    seen = survey(files, reading, cell_tolerance=options.cell_tolerance, **options.limits())
     diagnosis = diagnosis_of(seen)
     chosen = seen.reading if diagnosis is None else reading_of_part(seen, diagnosis.best)
     target = output or _beside(files[0])

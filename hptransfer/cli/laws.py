@@ -7,18 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hptransfer.cli.options import (
-    ActiveRatio,
-    Batch,
-    Depth,
-    Experts,
-    FlopsPerToken,
-    Json,
-    Loss,
-    Quiet,
-    Width,
-)
+from hptransfer.cli.groups import GroupedHelp, with_groups
+from hptransfer.cli.options import Json, Quiet
 from hptransfer.cli.talk import Talk
+from hptransfer.cli.target_options import ScaleOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -81,23 +73,16 @@ def show(
     Talk(quiet=quiet).then(f"hptransfer plan --law {law_id} --params 7e9 --tokens 1e12")
 
 
-@app.command("compare", epilog=COMPARE_EXAMPLE)
+@app.command("compare", epilog=COMPARE_EXAMPLE, cls=GroupedHelp)
+@with_groups
 def compare(
-    params: Annotated[str | None, typer.Option("--params", help="Parameters: 7e9, 7B.")] = None,
-    tokens: Annotated[str | None, typer.Option("--tokens", help="Training tokens: 1e12, 1T.")] = None,
+    scale: ScaleOptions,
     law: Annotated[
         list[str] | None, typer.Option("--law", help="Compare these laws only (repeatable; default: all).")
     ] = None,
     reference: Annotated[
         str, typer.Option("--against", help="The law that differences are told from.")
     ] = "step-law",
-    batch_tokens: Batch = None,
-    width: Width = None,
-    depth: Depth = None,
-    loss: Loss = None,
-    active_ratio: ActiveRatio = None,
-    experts: Experts = None,
-    flops_per_token: FlopsPerToken = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -108,29 +93,14 @@ def compare(
     """
     from hptransfer import comparing
     from hptransfer.cli import render
-    from hptransfer.cli.wanted import Wanted
 
-    wanted = Wanted(
-        params=params,
-        tokens=tokens,
-        flops=None,
-        batch_tokens=batch_tokens,
-        seq_len=None,
-        width=width,
-        depth=depth,
-        params_kind=None,
-        loss=loss,
-        active_ratio=active_ratio,
-        experts=experts,
-        flops_per_token=flops_per_token,
-    )
-    found = comparing.compare(wanted.target(), ids=law, reference=reference)
+    found = comparing.compare(scale.scale(), ids=law, reference=reference)
     talk = Talk(quiet=quiet)
     if json:
         render.print_json([_comparison_content(one) for one in found])
     else:
         _show(found, talk)
-    talk.then(f"hptransfer plan --law {reference} --params {params} --tokens {tokens} --explain")
+    talk.then(f"hptransfer plan --law {reference} --params {scale.params} --tokens {scale.tokens} --explain")
 
 
 def _show(found: Iterable[Comparison], talk: Talk) -> None:

@@ -6,28 +6,18 @@ from typing import Annotated
 
 import typer
 
-from hptransfer.cli.options import Json, ParamsKindOption, Quiet, SeqLen
-from hptransfer.cli.sweep_options import (
-    BatchUnitOption,
-    Column,
-    Files,
-    LossUnitOption,
-    MaxBytes,
-    MaxRows,
-    SavedMap,
-    SkipBadRows,
-    SourceOption,
-    Vary,
-    Where,
-    reading_of,
-)
+from hptransfer.cli.groups import with_groups
+from hptransfer.cli.options import Json, Quiet
+from hptransfer.cli.sweep_options import Files, SweepOptions
 from hptransfer.cli.talk import Talk
 
 EXAMPLE = "Example: hptransfer loss points.csv --params 7e9 --tokens 1e12 --hold-out 4"
 
 
+@with_groups
 def command(
     files: Files,
+    options: SweepOptions,
     params: Annotated[str | None, typer.Option("--params", help="Parameters of a target: 7e9, 7B.")] = None,
     tokens: Annotated[str | None, typer.Option("--tokens", help="Tokens of a target: 1e12, 1T.")] = None,
     hold_out: Annotated[
@@ -41,18 +31,6 @@ def command(
     form: Annotated[
         str, typer.Option("--form", help="auto, additive, outer-exponent or varying-exponent.")
     ] = "auto",
-    source: SourceOption = None,
-    column: Column = None,
-    where: Where = None,
-    vary: Vary = None,
-    saved_map: SavedMap = None,
-    params_kind: ParamsKindOption = None,
-    loss_unit: LossUnitOption = None,
-    batch_unit: BatchUnitOption = None,
-    seq_len: SeqLen = None,
-    skip_bad_rows: SkipBadRows = False,
-    max_rows: MaxRows = 1_000_000,
-    max_bytes: MaxBytes = 1_000_000_000,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the resampling.")] = 0,
     resamples: Annotated[
         int, typer.Option("--resamples", min=0, max=100_000, help="Bootstrap resamples; 0 for no intervals.")
@@ -77,18 +55,7 @@ def command(
         msg = "a target needs both --params and --tokens, such as --params 7e9 --tokens 1e12."
         raise UsageError(msg)
     talk = Talk(quiet=quiet)
-    reading = reading_of(
-        saved_map=saved_map,
-        column=column,
-        where=where,
-        vary=vary,
-        params_kind=params_kind,
-        loss_unit=loss_unit,
-        batch_unit=batch_unit,
-        seq_len=seq_len,
-        skip_bad_rows=skip_bad_rows,
-    )
-    points, warnings = read_loss_points(files, reading, source=source, max_rows=max_rows, max_bytes=max_bytes)
+    points, warnings = read_loss_points(files, options.reading(), **options.limits())
     law, found = fit_loss_law(points, form=form, seed=seed, resamples=resamples)
     notes = [*(Note(code=code, message=message) for code, message in warnings), *found]
     backtest = None

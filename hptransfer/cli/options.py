@@ -20,26 +20,15 @@ ParamsKindOption = Annotated[
     str | None,
     typer.Option("--params-kind", help="What params counts: non-embedding, total or active."),
 ]
-Batch = Annotated[
-    str | None, typer.Option("--batch-tokens", help="Pin the batch: tokens per optimizer step.")
-]
 Width = Annotated[
     int | None, typer.Option("--width", min=1, help="Model width (laws, tensor classes, shapes).")
 ]
 Depth = Annotated[
     int | None, typer.Option("--depth", "--layers", min=1, help="Layers (laws, tensor classes, shapes).")
 ]
-Loss = Annotated[
-    str | None, typer.Option("--loss", help="Loss the run is to reach, nats per token (laws in loss).")
-]
-ActiveRatio = Annotated[
-    str | None, typer.Option("--active-ratio", help="Active over all experts, such as 1/32 (MoE laws).")
-]
 Experts = Annotated[int | None, typer.Option("--experts", min=1, help="Experts of a layer (MoE laws).")]
-FlopsPerToken = Annotated[
-    str | None,
-    typer.Option("--flops-per-token", help="M of laws in C = M * tokens, in place of width and depth."),
-]
+HeadDim = Annotated[int | None, typer.Option("--head-dim", min=1, help="Head dimension.")]
+Ffn = Annotated[int | None, typer.Option("--ffn", min=1, help="Feed-forward width.")]
 SeqLen = Annotated[int | None, typer.Option("--seq-len", min=1, help="Tokens per sequence.")]
 
 

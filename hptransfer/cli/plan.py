@@ -7,23 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from hptransfer.cli import scaling, shape_options
-from hptransfer.cli.options import (
-    ActiveRatio,
-    Batch,
-    Depth,
-    Experts,
-    FlopsPerToken,
-    Force,
-    Json,
-    Loss,
-    ParamsKindOption,
-    Quiet,
-    SeqLen,
-    Width,
-    one_of,
-)
+from hptransfer.cli.groups import with_groups
+from hptransfer.cli.options import Force, Json, Quiet, one_of
+from hptransfer.cli.scaling_options import ScalingOptions
+from hptransfer.cli.shape_options import ShapeOptions, params_beside
 from hptransfer.cli.talk import Talk
+from hptransfer.cli.target_options import TargetOptions
 from hptransfer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -38,20 +27,16 @@ ROUNDINGS: tuple[Literal["pow2", "sequences", "none"], ...] = ("pow2", "sequence
 Text = str | None
 
 
+@with_groups
 def command(
+    target: TargetOptions,
+    described: ShapeOptions,
+    scaling: ScalingOptions,
     law: Annotated[
         Text,
         typer.Option(
             "--law", help="Law file, or id of a published law (default: ./law.json, else step-law)."
         ),
-    ] = None,
-    params: Annotated[Text, typer.Option("--params", help="Parameters of the target: 7e9, 7B.")] = None,
-    tokens: Annotated[Text, typer.Option("--tokens", help="Training tokens of the target: 1e12, 1T.")] = None,
-    flops: Annotated[
-        Text, typer.Option("--flops", help="Compute in place of --params or --tokens, by C = 6 N D.")
-    ] = None,
-    targets: Annotated[
-        Text, typer.Option("--targets", help="CSV of targets: params,tokens[,batch_tokens]; - is stdin.")
     ] = None,
     anchors: Annotated[
         list[str] | None,
@@ -61,37 +46,6 @@ def command(
             help="A tuned model that sets the level: params=1e8,tokens=2e9,lr=3e-3,batch_tokens=262144.",
         ),
     ] = None,
-    batch_tokens: Batch = None,
-    seq_len: SeqLen = None,
-    width: Width = None,
-    depth: Depth = None,
-    loss: Loss = None,
-    active_ratio: ActiveRatio = None,
-    flops_per_token: FlopsPerToken = None,
-    heads: shape_options.Heads = None,
-    kv_heads: shape_options.KvHeads = None,
-    vocab: shape_options.Vocab = None,
-    experts: Experts = None,
-    active_experts: shape_options.ActiveExperts = None,
-    model_config: shape_options.ModelConfig = None,
-    parametrization: scaling.ParametrizationOption = None,
-    base_width: scaling.BaseWidth = None,
-    base_depth: scaling.BaseDepth = None,
-    head_dim: scaling.HeadDim = None,
-    base_head_dim: scaling.BaseHeadDim = None,
-    ffn: scaling.Ffn = None,
-    base_ffn: scaling.BaseFfn = None,
-    fan: scaling.Fan = None,
-    rule: scaling.Rule = None,
-    optimizer: scaling.OptimizerOption = None,
-    base_init_std: scaling.BaseInitStd = None,
-    base_eps: scaling.BaseEps = None,
-    base_weight_decay: scaling.BaseWeightDecay = None,
-    lr_width_exponent: scaling.LrWidthExponent = None,
-    base_tokens: scaling.BaseTokens = None,
-    base_batch_tokens: scaling.BaseBatchTokens = None,
-    proxy_parametrization: scaling.ProxyParametrization = None,
-    params_kind: ParamsKindOption = None,
     rounding: Annotated[
         str,
         typer.Option("--round", help="Round the batch to pow2 (2^k or 3*2^k) sequences, sequences, or none."),
@@ -110,94 +64,31 @@ def command(
     far it extrapolates. With -o writes a config that `hptransfer check` can hold a run to.
     """
     from hptransfer.cli import render
-    from hptransfer.cli.wanted import Wanted, anchored, read_anchors
+    from hptransfer.cli.target_options import anchored, read_anchors
     from hptransfer.planning import plan, plan_targets
     from hptransfer.project import resolve_law
 
     talk = Talk(quiet=quiet)
-    described = shape_options.ShapeOptions(
-        width,
-        depth,
-        heads,
-        head_dim,
-        kv_heads,
-        ffn,
-        vocab,
-        experts,
-        active_experts,
-        model_config,
-        parametrized=parametrization is not None,
-    )
-    shape = described.shape()
-    if shape is not None and described.describes_a_model:
-        width, depth = shape.width, shape.depth
-        if parametrization is not None:
-            head_dim, ffn = shape.head_dim, ffn if base_ffn is None else shape.ffn
-    wanted_scaling = scaling.WantedScaling(
-        parametrization,
-        width,
-        base_width,
-        depth,
-        base_depth,
-        head_dim,
-        base_head_dim,
-        ffn,
-        base_ffn,
-        fan,
-        rule,
-        optimizer,
-        base_init_std,
-        base_eps,
-        base_weight_decay,
-        lr_width_exponent,
-        base_tokens,
-        base_batch_tokens,
-        proxy_parametrization,
-    )
     rounded = one_of(rounding, ROUNDINGS, "--round")
     resolved = resolve_law(law)
-    if shape is not None and targets is None:
-        checked = described.describes_a_model or parametrization is not None
-        params, params_kind = shape_options.params_beside(
-            shape,
-            params=params,
-            kind=params_kind,
-            law_kind=resolved.law.params_kind,
-            wanted=flops is None or tokens is None,
-            checked=checked,
-        )
-    wanted = Wanted(
-        params=params,
-        tokens=tokens,
-        flops=flops,
-        batch_tokens=batch_tokens,
-        seq_len=seq_len,
-        width=width,
-        depth=depth,
-        params_kind=params_kind,
-        loss=loss,
-        active_ratio=active_ratio,
-        experts=experts,
-        flops_per_token=flops_per_token,
-    )
+    target, scaling = _with_shape(target, described, scaling, law_kind=resolved.law.params_kind)
     tuned = read_anchors(anchors or [])
-    planned_with = anchored(resolved.law, tuned, wanted)
+    planned_with = anchored(resolved.law, tuned, target)
     talk.say(f"law: {resolved.origin}" + (f", at the level of {len(tuned)} --anchor" if tuned else ""))
-    if targets is None:
-        planned = plan(planned_with, wanted.target(), rounding=rounded)
-        plans = [_spread(planned, wanted_scaling)]
-    elif output is not None or explain or parametrization is not None:
+    if target.targets is None:
+        plans = [_spread(plan(planned_with, target.target(), rounding=rounded), scaling)]
+    elif output is not None or explain or scaling.parametrization is not None:
         msg = (
             "--targets makes many plans: it goes with --json or a table, not with --output, --explain or "
             "--parametrization."
         )
         raise UsageError(msg)
     else:
-        plans = plan_targets(planned_with, wanted.targets(targets), rounding=rounded)
+        plans = plan_targets(planned_with, target.many(target.targets), rounding=rounded)
     plans = [replace(p, warnings=(*resolved.warnings, *p.warnings)) for p in plans]
     if json:
         render.print_json_lines(render.plan_content(p) for p in plans)
-    elif targets is not None:
+    elif target.targets is not None:
         render.show_plans(plans)
     elif output != "-":
         render.show_plan(plans[0], explain=explain)
@@ -209,7 +100,35 @@ def command(
         _write_config(plans[0], resolved, tuned, output, force=force, talk=talk)
 
 
-def _spread(planned: Plan, wanted: scaling.WantedScaling) -> Plan:
+def _with_shape(
+    target: TargetOptions, described: ShapeOptions, scaling: ScalingOptions, *, law_kind: str
+) -> tuple[TargetOptions, ScalingOptions]:
+    """Let a model's shape say what it knows: params, width and depth, head and feed-forward size."""
+    parametrized = scaling.parametrization is not None
+    shape = described.shape(parametrized=parametrized)
+    if shape is None:
+        return target, scaling
+    whole = described.describes_a_model(parametrized=parametrized)
+    if target.targets is None:
+        params, kind = params_beside(
+            shape,
+            params=target.params,
+            kind=target.params_kind,
+            law_kind=law_kind,
+            wanted=target.flops is None or target.tokens is None,
+            checked=whole or parametrized,
+        )
+        target = replace(target, params=params, params_kind=kind)
+    if whole:
+        target = replace(target, width=shape.width, depth=shape.depth)
+        scaling = replace(scaling, width=shape.width, depth=shape.depth)
+        if parametrized:
+            ffn = scaling.ffn if scaling.base_ffn is None else shape.ffn
+            scaling = replace(scaling, head_dim=shape.head_dim, ffn=ffn)
+    return target, scaling
+
+
+def _spread(planned: Plan, wanted: ScalingOptions) -> Plan:
     """Add values by tensor class where a parametrization is asked for."""
     asked = wanted.scaling(
         tokens=planned.target.tokens,

@@ -7,15 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hptransfer.cli.options import Experts, Json, Quiet
-from hptransfer.cli.shape_options import (
-    ActiveExperts,
-    Heads,
-    KvHeads,
-    ModelConfig,
-    ShapeOptions,
-    Vocab,
-)
+from hptransfer.cli.groups import with_groups
+from hptransfer.cli.options import Json, Quiet
+from hptransfer.cli.shape_options import ShapeOptions
 from hptransfer.cli.talk import Talk
 from hptransfer.errors import UsageError
 from hptransfer.quantities import parse_positive
@@ -26,25 +20,15 @@ if TYPE_CHECKING:
 EXAMPLE = "Example: hptransfer shape --params 7e9"
 
 
+@with_groups
 def command(
+    described: ShapeOptions,
     params: Annotated[
         str | None, typer.Option("--params", help="Propose shapes with this many non-embedding parameters.")
     ] = None,
     aspect: Annotated[float, typer.Option("--aspect", min=1, help="Width over depth to aim at.")] = 128,
-    width: Annotated[int | None, typer.Option("--width", min=1, help="Model width.")] = None,
-    depth: Annotated[
-        int | None, typer.Option("--depth", "--layers", min=1, help="Depth in residual blocks.")
-    ] = None,
-    heads: Heads = None,
-    head_dim: Annotated[int | None, typer.Option("--head-dim", min=1, help="Head dimension.")] = None,
-    kv_heads: KvHeads = None,
-    ffn: Annotated[int | None, typer.Option("--ffn", min=1, help="Feed-forward width.")] = None,
     gated: Annotated[bool, typer.Option("--gated/--no-gated", help="Three feed-forward matrices.")] = True,
-    vocab: Vocab = None,
     tied: Annotated[bool, typer.Option("--tied", help="One matrix for embedding and readout.")] = False,
-    experts: Experts = None,
-    active_experts: ActiveExperts = None,
-    model_config: ModelConfig = None,
     seq_len: Annotated[int, typer.Option("--seq-len", min=1, help="Tokens per sequence.")] = 2048,
     json: Json = False,
     quiet: Quiet = False,
@@ -57,10 +41,7 @@ def command(
     from hptransfer.cli import render
     from hptransfer.shapes import propose_shapes
 
-    options = ShapeOptions(
-        width, depth, heads, head_dim, kv_heads, ffn, vocab, experts, active_experts, model_config
-    )
-    shape = options.shape(gated=gated, tied=tied)
+    shape = described.shape(gated=gated, tied=tied)
     if (shape is None) == (params is None):
         msg = "need either --params, to propose shapes, or a shape: --width and --depth, or --model-config."
         raise UsageError(msg)
@@ -68,7 +49,7 @@ def command(
         shapes = [shape]
     else:
         wanted = parse_positive(params or "", "--params")
-        shapes = propose_shapes(wanted, aspect=aspect, head_dim=head_dim or 128)
+        shapes = propose_shapes(wanted, aspect=aspect, head_dim=described.head_dim or 128)
     contents = [_content(one, seq_len) for one in shapes]
     if json:
         render.print_json_lines(contents)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
-from hptransfer.cli.options import params_kind_of
+from hptransfer.cli.options import Depth, Experts, Ffn, HeadDim, Width, params_kind_of
 from hptransfer.errors import UsageError
 from hptransfer.quantities import parse_positive
 
@@ -18,39 +18,40 @@ MAX_CONFIG_BYTES = 2**20
 Size = int | None
 _SIZES = ("width", "depth", "heads", "head_dim", "kv_heads", "ffn", "vocab", "experts", "active_experts")
 
-Heads = Annotated[Size, typer.Option("--heads", min=1, help="Attention heads.")]
-KvHeads = Annotated[Size, typer.Option("--kv-heads", min=1, help="Key-value heads (default: all heads).")]
-Vocab = Annotated[Size, typer.Option("--vocab", min=1, help="Vocabulary size.")]
-ActiveExperts = Annotated[Size, typer.Option("--active-experts", min=1, help="Experts that see a token.")]
-ModelConfig = Annotated[
-    str | None, typer.Option("--model-config", help="A Hugging Face config.json as the shape.")
-]
-
 
 @dataclass(frozen=True)
 class ShapeOptions:
-    """A shape as the options give it."""
+    """A model's shape."""
 
-    width: Size = None
-    depth: Size = None
-    heads: Size = None
-    head_dim: Size = None
-    kv_heads: Size = None
-    ffn: Size = None
-    vocab: Size = None
-    experts: Size = None
-    active_experts: Size = None
-    model_config: str | None = None
-    parametrized: bool = False  # --head-dim and --ffn then say something without a whole shape
+    PANEL: ClassVar[str] = "Model shape"
 
-    @property
-    def describes_a_model(self) -> bool:
-        """Whether anything is given that only a shape has a use for (experts are for laws too)."""
+    width: Width = None
+    depth: Depth = None
+    heads: Annotated[Size, typer.Option("--heads", min=1, help="Attention heads.")] = None
+    head_dim: HeadDim = None
+    kv_heads: Annotated[
+        Size, typer.Option("--kv-heads", min=1, help="Key-value heads (default: all heads).")
+    ] = None
+    ffn: Ffn = None
+    vocab: Annotated[Size, typer.Option("--vocab", min=1, help="Vocabulary size.")] = None
+    experts: Experts = None
+    active_experts: Annotated[
+        Size, typer.Option("--active-experts", min=1, help="Experts that see a token.")
+    ] = None
+    model_config: Annotated[
+        str | None, typer.Option("--model-config", help="A Hugging Face config.json as the shape.")
+    ] = None
+
+    def describes_a_model(self, *, parametrized: bool) -> bool:
+        """Whether anything is given that only a shape has a use for (experts are for laws too).
+
+        Args:    parametrized: --head-dim and --ffn then say something without a whole shape.
+        """
         only = [self.heads, self.kv_heads, self.vocab, self.active_experts, self.model_config]
-        shared = [] if self.parametrized else [self.head_dim, self.ffn]
+        shared = [] if parametrized else [self.head_dim, self.ffn]
         return any(value is not None for value in [*only, *shared])
 
-    def shape(self, *, gated: bool = True, tied: bool = False) -> Shape | None:
+    def shape(self, *, gated: bool = True, tied: bool = False, parametrized: bool = False) -> Shape | None:
         """The shape, or None without width and depth.
 
         Raises:  UsageError for options without width and depth, or beside a config file; InputError or
@@ -69,7 +70,7 @@ class ShapeOptions:
             text = read_text(self.model_config, max_bytes=MAX_CONFIG_BYTES)
             return shape_from_model_config(text, self.model_config)
         if self.width is None or self.depth is None:
-            if self.describes_a_model:
+            if self.describes_a_model(parametrized=parametrized):
                 msg = "a shape needs --width and --depth, or --model-config."
                 raise UsageError(msg)
             return None

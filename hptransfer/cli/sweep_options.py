@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Annotated, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import typer
 
-from hptransfer.cli.options import one_of, pairs, params_kind_of
+from hptransfer.cli.options import ParamsKindOption, SeqLen, one_of, pairs, params_kind_of
 from hptransfer.errors import UsageError, plain
 
 if TYPE_CHECKING:
     from hptransfer.readers.mapping import Reading
+    from hptransfer.sweep import Sweep
 
 Texts = list[str] | None
 
 Files = Annotated[
     list[str],
     typer.Argument(metavar="FILE...", help="CSV, JSON, a tracker's database or folder; - is stdin."),
-]
-SourceOption = Annotated[
-    str | None,
-    typer.Option("--source", metavar="NAME", help="The files' format, where it is not recognized."),
 ]
 Column = Annotated[
     Texts,
@@ -34,60 +33,103 @@ Where = Annotated[
     ),
 ]
 Vary = Annotated[Texts, typer.Option("--vary", metavar="COL", help="Let setting COL vary inside the sweep.")]
-SavedMap = Annotated[
-    str | None,
-    typer.Option("--map", metavar="FILE", help="Saved mapping, TOML or YAML (see hptransfer init)."),
-]
-LossUnitOption = Annotated[
-    str | None, typer.Option("--loss-unit", help="nats, bits, bpb or perplexity (default: by header, nats).")
-]
-BatchUnitOption = Annotated[
-    str | None,
-    typer.Option("--batch-unit", help="What the batch column counts: tokens or sequences."),
-]
-SkipBadRows = Annotated[
-    bool, typer.Option("--skip-bad-rows", help="Set unusable rows aside instead of refusing the sweep.")
-]
-CellTolerance = Annotated[
-    float, typer.Option("--cell-tolerance", min=0.0, max=0.5, help="Runs this close in scale share a cell.")
-]
-MaxRows = Annotated[int, typer.Option("--max-rows", min=1, help="Refuse longer inputs.")]
-MaxBytes = Annotated[
-    int, typer.Option("--max-bytes", min=1, help="Refuse larger inputs (decompressed bytes).")
-]
 
 LOSS_UNITS: tuple[Literal["nats", "bits", "bpb", "perplexity"], ...] = ("nats", "bits", "bpb", "perplexity")
 BATCH_UNITS: tuple[Literal["tokens", "sequences"], ...] = ("tokens", "sequences")
 
 
-def reading_of(
-    *,
-    saved_map: str | None,
-    column: Texts,
-    where: Texts,
-    vary: Texts,
-    params_kind: str | None,
-    loss_unit: str | None,
-    batch_unit: str | None,
-    seq_len: int | None,
-    skip_bad_rows: bool = False,
-) -> Reading:
-    """Put the options over the saved mapping; what an option says counts."""
-    from hptransfer.readers.mapping import Reading, read_map
+@dataclass(frozen=True)
+class InputOptions:
+    """What a file holds where it does not say so itself, and how much of it is taken."""
 
-    wanted, unwanted = _conditions(where or [])
-    given = Reading(
-        columns=pairs(column or [], "--column"),
-        where=wanted,
-        without=unwanted,
-        vary=tuple(vary or ()),
-        params_kind=params_kind_of(params_kind),
-        loss_unit=None if loss_unit is None else one_of(loss_unit, LOSS_UNITS, "--loss-unit"),
-        batch_unit=None if batch_unit is None else one_of(batch_unit, BATCH_UNITS, "--batch-unit"),
-        seq_len=seq_len,
-        skip_bad_rows=skip_bad_rows,
-    )
-    return given if saved_map is None else given.over(read_map(saved_map))
+    PANEL: ClassVar[str] = "How the sweep is read"
+
+    source: Annotated[
+        str | None,
+        typer.Option("--source", metavar="NAME", help="The files' format, where it is not recognized."),
+    ] = None
+    column: Column = None
+    cell_tolerance: Annotated[
+        float,
+        typer.Option("--cell-tolerance", min=0.0, max=0.5, help="Runs this close in scale share a cell."),
+    ] = 0.02
+    max_rows: Annotated[int, typer.Option("--max-rows", min=1, help="Refuse longer inputs.")] = 1_000_000
+    max_bytes: Annotated[
+        int, typer.Option("--max-bytes", min=1, help="Refuse larger inputs (decompressed bytes).")
+    ] = 1_000_000_000
+
+    def limits(self) -> dict[str, Any]:
+        """Arguments of every reader that are not about meaning."""
+        return {"source": self.source, "max_rows": self.max_rows, "max_bytes": self.max_bytes}
+
+
+@dataclass(frozen=True)
+class ReadingOptions(InputOptions):
+    """What the rows and columns of a sweep mean."""
+
+    where: Where = None
+    vary: Vary = None
+    saved_map: Annotated[
+        str | None,
+        typer.Option("--map", metavar="FILE", help="Saved mapping, TOML or YAML (see hptransfer init)."),
+    ] = None
+    params_kind: ParamsKindOption = None
+    loss_unit: Annotated[
+        str | None,
+        typer.Option("--loss-unit", help="nats, bits, bpb or perplexity (default: by header, nats)."),
+    ] = None
+    batch_unit: Annotated[
+        str | None,
+        typer.Option("--batch-unit", help="What the batch column counts: tokens or sequences."),
+    ] = None
+    seq_len: SeqLen = None
+
+    def reading(self) -> Reading:
+        """Put the options over the saved mapping; what an option says counts."""
+        from hptransfer.readers.mapping import read_map
+
+        given = self._given()
+        return given if self.saved_map is None else given.over(read_map(self.saved_map))
+
+    def _given(self) -> Reading:
+        from hptransfer.readers.mapping import Reading
+
+        wanted, unwanted = _conditions(self.where or [])
+        loss_unit, batch_unit = self.loss_unit, self.batch_unit
+        return Reading(
+            columns=pairs(self.column or [], "--column"),
+            where=wanted,
+            without=unwanted,
+            vary=tuple(self.vary or ()),
+            params_kind=params_kind_of(self.params_kind),
+            loss_unit=None if loss_unit is None else one_of(loss_unit, LOSS_UNITS, "--loss-unit"),
+            batch_unit=None if batch_unit is None else one_of(batch_unit, BATCH_UNITS, "--batch-unit"),
+            seq_len=self.seq_len,
+        )
+
+
+@dataclass(frozen=True)
+class SweepOptions(ReadingOptions):
+    """How a sweep becomes runs that a law can be fitted to."""
+
+    skip_bad_rows: Annotated[
+        bool,
+        typer.Option("--skip-bad-rows", help="Set unusable rows aside instead of refusing the sweep."),
+    ] = False
+
+    def sweep(self, files: list[str]) -> Sweep:
+        """Read the files."""
+        from hptransfer.readers import read_sweep
+
+        reading = self.reading().arguments()
+        return read_sweep(files, cell_tolerance=self.cell_tolerance, **self.limits(), **reading)
+
+    def inputs(self, files: list[str]) -> list[str]:
+        """Every file that is read: an output must not replace one."""
+        return [*files, *([self.saved_map] if self.saved_map else [])]
+
+    def _given(self) -> Reading:
+        return dataclasses.replace(super()._given(), skip_bad_rows=self.skip_bad_rows)
 
 
 def _conditions(options: Iterable[str]) -> tuple[dict[str, str], tuple[tuple[str, str], ...]]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import typer
 
-from hptransfer.cli.options import one_of, pairs
+from hptransfer.cli.options import Depth, Ffn, HeadDim, Width, one_of, pairs
 from hptransfer.errors import UsageError, plain
 from hptransfer.quantities import parse_number, parse_positive
 
@@ -20,69 +20,73 @@ MUON_FOR_MUP = "muon-spectral"
 Text = str | None
 Size = int | None
 
-ParametrizationOption = Annotated[
-    Text,
-    typer.Option("--parametrization", help="Add values by tensor class: mup, completep, u-mup, sp, ..."),
-]
-BaseWidth = Annotated[Size, typer.Option("--base-width", min=1, help="Width that the base LR was tuned at.")]
-BaseDepth = Annotated[Size, typer.Option("--base-depth", min=1, help="Depth of the proxy, in blocks.")]
-HeadDim = Annotated[Size, typer.Option("--head-dim", min=1, help="Head dimension (default: the proxy's).")]
-BaseHeadDim = Annotated[Size, typer.Option("--base-head-dim", min=1, help="Head dimension of the proxy.")]
-Ffn = Annotated[Size, typer.Option("--ffn", min=1, help="Feed-forward width.")]
-BaseFfn = Annotated[Size, typer.Option("--base-ffn", min=1, help="Feed-forward width of the proxy.")]
-Fan = Annotated[
-    list[str] | None,
-    typer.Option("--fan", metavar="CLASS=IN,OUT", help="Fan-in and fan-out ratio of a tensor class."),
-]
-Rule = Annotated[
-    list[str] | None,
-    typer.Option("--rule", metavar="NAME=CHOICE", help="Where sources disagree, such as weight-decay=keep."),
-]
-OptimizerOption = Annotated[Text, typer.Option("--optimizer", help="adamw, sgd or muon (tensor classes).")]
-BaseInitStd = Annotated[
-    Text, typer.Option("--base-init-std", help="Init std of the proxy (default 0.02; u-mup 1).")
-]
-BaseEps = Annotated[Text, typer.Option("--base-eps", help="Adam epsilon of the proxy (default: the plan's).")]
-BaseWeightDecay = Annotated[
-    Text, typer.Option("--base-weight-decay", help="Weight decay of the proxy (default: the plan's).")
-]
-LrWidthExponent = Annotated[
-    float | None,
-    typer.Option("--lr-width-exponent", help="Measured drift of the base LR with width (hptransfer width)."),
-]
-BaseTokens = Annotated[Text, typer.Option("--base-tokens", help="Tokens of the proxy (complete-d-p).")]
-BaseBatchTokens = Annotated[
-    Text, typer.Option("--base-batch-tokens", help="Batch tokens of the proxy (complete-d-p).")
-]
-ProxyParametrization = Annotated[
-    Text,
-    typer.Option("--proxy-parametrization", help="What the proxies behind the law used, if it does not say."),
-]
-
 
 @dataclass(frozen=True)
-class WantedScaling:
-    """A parametrization as the options give it."""
+class ScalingOptions:
+    """A parametrization, the proxy it scales from, and the choices in between."""
 
-    parametrization: Text
-    width: Size
-    base_width: Size
-    depth: Size
-    base_depth: Size
-    head_dim: Size
-    base_head_dim: Size
-    ffn: Size
-    base_ffn: Size
-    fan: list[str] | None
-    rule: list[str] | None
-    optimizer: Text
-    base_init_std: Text
-    base_eps: Text
-    base_weight_decay: Text
-    lr_width_exponent: float | None
-    base_tokens: Text
-    base_batch_tokens: Text
-    proxy_parametrization: Text
+    PANEL: ClassVar[str] = "Values by tensor class"
+
+    parametrization: Annotated[
+        Text,
+        typer.Option("--parametrization", help="Add values by tensor class: mup, completep, u-mup, sp, ..."),
+    ] = None
+    width: Width = None
+    depth: Depth = None
+    head_dim: HeadDim = None
+    ffn: Ffn = None
+    base_width: Annotated[
+        Size, typer.Option("--base-width", min=1, help="Width that the base LR was tuned at.")
+    ] = None
+    base_depth: Annotated[
+        Size, typer.Option("--base-depth", min=1, help="Depth of the proxy, in blocks.")
+    ] = None
+    base_head_dim: Annotated[
+        Size, typer.Option("--base-head-dim", min=1, help="Head dimension of the proxy.")
+    ] = None
+    base_ffn: Annotated[Size, typer.Option("--base-ffn", min=1, help="Feed-forward width of the proxy.")] = (
+        None
+    )
+    fan: Annotated[
+        list[str] | None,
+        typer.Option("--fan", metavar="CLASS=IN,OUT", help="Fan-in and fan-out ratio of a tensor class."),
+    ] = None
+    rule: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--rule", metavar="NAME=CHOICE", help="Where sources disagree, such as weight-decay=keep."
+        ),
+    ] = None
+    optimizer: Annotated[Text, typer.Option("--optimizer", help="adamw, sgd or muon (tensor classes).")] = (
+        None
+    )
+    base_init_std: Annotated[
+        Text, typer.Option("--base-init-std", help="Init std of the proxy (default 0.02; u-mup 1).")
+    ] = None
+    base_eps: Annotated[
+        Text, typer.Option("--base-eps", help="Adam epsilon of the proxy (default: the plan's).")
+    ] = None
+    base_weight_decay: Annotated[
+        Text, typer.Option("--base-weight-decay", help="Weight decay of the proxy (default: the plan's).")
+    ] = None
+    lr_width_exponent: Annotated[
+        float | None,
+        typer.Option(
+            "--lr-width-exponent", help="Measured drift of the base LR with width (hptransfer width)."
+        ),
+    ] = None
+    base_tokens: Annotated[
+        Text, typer.Option("--base-tokens", help="Tokens of the proxy (complete-d-p).")
+    ] = None
+    base_batch_tokens: Annotated[
+        Text, typer.Option("--base-batch-tokens", help="Batch tokens of the proxy (complete-d-p).")
+    ] = None
+    proxy_parametrization: Annotated[
+        Text,
+        typer.Option(
+            "--proxy-parametrization", help="What the proxies behind the law used, if it does not say."
+        ),
+    ] = None
 
     def scaling(self, *, tokens: float, batch_tokens: float | None, optimizer: str) -> Scaling | None:
         """The scaling, or None where no parametrization is asked for.

@@ -4,41 +4,98 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from hptransfer.cli.options import pairs, params_kind_of
+import typer
+
+from hptransfer.cli.options import (
+    Depth,
+    Experts,
+    ParamsKindOption,
+    SeqLen,
+    Width,
+    pairs,
+    params_kind_of,
+)
 from hptransfer.errors import UsageError, did_you_mean, plain
-from hptransfer.files import read_text
-from hptransfer.planning import Target, target_scale
 from hptransfer.quantities import parse_positive
-from hptransfer.targets import read_targets
 
 if TYPE_CHECKING:
     from hptransfer.anchoring import Anchor
     from hptransfer.law import Law
+    from hptransfer.planning import Target
 
 ANCHOR = "--anchor"
+Text = str | None
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """The target as the options give it."""
+class ScaleOptions:
+    """Where a law is evaluated: a scale, and what laws in other quantities need beside it."""
 
-    params: str | None
-    tokens: str | None
-    flops: str | None
-    batch_tokens: str | None
-    seq_len: int | None
-    width: int | None
-    depth: int | None
-    params_kind: str | None
-    loss: str | None = None
-    active_ratio: str | None = None
-    experts: int | None = None
-    flops_per_token: str | None = None
+    PANEL: ClassVar[str] = "Target"
+
+    params: Annotated[Text, typer.Option("--params", help="Parameters of the target: 7e9, 7B.")] = None
+    tokens: Annotated[Text, typer.Option("--tokens", help="Training tokens of the target: 1e12, 1T.")] = None
+    batch_tokens: Annotated[
+        Text, typer.Option("--batch-tokens", help="Pin the batch: tokens per optimizer step.")
+    ] = None
+    width: Width = None
+    depth: Depth = None
+    experts: Experts = None
+    loss: Annotated[
+        Text, typer.Option("--loss", help="Loss the run is to reach, nats per token (laws in loss).")
+    ] = None
+    active_ratio: Annotated[
+        Text, typer.Option("--active-ratio", help="Active over all experts, such as 1/32 (MoE laws).")
+    ] = None
+    flops_per_token: Annotated[
+        Text,
+        typer.Option("--flops-per-token", help="M of laws in C = M * tokens, in place of width and depth."),
+    ] = None
+
+    def scale(self) -> Target:
+        """The target of --params and --tokens."""
+        from hptransfer.planning import target_scale
+
+        params, tokens = target_scale(
+            params=_positive(self.params, "--params"), tokens=_positive(self.tokens, "--tokens"), flops=None
+        )
+        return replace(self._common(), params=params, tokens=tokens)
+
+    def _common(self) -> Target:
+        from hptransfer.planning import Target
+
+        return Target(
+            params=1.0,
+            tokens=1.0,
+            batch_tokens=_positive(self.batch_tokens, "--batch-tokens"),
+            width=self.width,
+            depth=self.depth,
+            loss=_positive(self.loss, "--loss"),
+            active_ratio=_ratio(self.active_ratio, "--active-ratio"),
+            experts=self.experts,
+            flops_per_token=_positive(self.flops_per_token, "--flops-per-token"),
+        )
+
+
+@dataclass(frozen=True)
+class TargetOptions(ScaleOptions):
+    """The target of a plan, or many."""
+
+    flops: Annotated[
+        Text, typer.Option("--flops", help="Compute in place of --params or --tokens, by C = 6 N D.")
+    ] = None
+    targets: Annotated[
+        Text, typer.Option("--targets", help="CSV of targets: params,tokens[,batch_tokens]; - is stdin.")
+    ] = None
+    seq_len: SeqLen = None
+    params_kind: ParamsKindOption = None
 
     def target(self) -> Target:
         """One target from two of --params, --tokens and --flops."""
+        from hptransfer.planning import target_scale
+
         params, tokens = target_scale(
             params=_positive(self.params, "--params"),
             tokens=_positive(self.tokens, "--tokens"),
@@ -47,27 +104,19 @@ class Wanted:
         approximated = self.flops is not None
         return replace(self._common(), params=params, tokens=tokens, flops_approximated=approximated)
 
-    def targets(self, path: str) -> list[Target]:
+    def many(self, path: str) -> list[Target]:
         """Many targets from a CSV; --params, --tokens and --flops do not go with it."""
         if self.params or self.tokens or self.flops:
             msg = "--targets brings its own params and tokens: leave out --params, --tokens and --flops."
             raise UsageError(msg)
+        from hptransfer.files import read_text
+        from hptransfer.targets import read_targets
+
         return read_targets(read_text(path).splitlines(), path, self._common())
 
     def _common(self) -> Target:
-        return Target(
-            params=1.0,
-            tokens=1.0,
-            batch_tokens=_positive(self.batch_tokens, "--batch-tokens"),
-            seq_len=self.seq_len,
-            width=self.width,
-            depth=self.depth,
-            loss=_positive(self.loss, "--loss"),
-            active_ratio=_ratio(self.active_ratio, "--active-ratio"),
-            experts=self.experts,
-            flops_per_token=_positive(self.flops_per_token, "--flops-per-token"),
-            params_kind=params_kind_of(self.params_kind) or "unspecified",
-        )
+        kind = params_kind_of(self.params_kind) or "unspecified"
+        return replace(super()._common(), seq_len=self.seq_len, params_kind=kind)
 
 
 def read_anchors(options: Sequence[str]) -> tuple[Anchor, ...]:
@@ -105,7 +154,7 @@ def _read_anchor(option: str, record: type[Anchor]) -> Anchor:
     return record.model_validate(values)
 
 
-def anchored(law: Law, anchors: Sequence[Anchor], wanted: Wanted) -> Law:
+def anchored(law: Law, anchors: Sequence[Anchor], wanted: TargetOptions) -> Law:
     """Move a law to the level of the anchors, counting params as the target does; without any, the law."""
     if not anchors:
         return law
