@@ -493,12 +493,21 @@ def prior_shifts() -> Iterator[Row]:
         yield (f"prior weak, {shift}", text, "mean of five moves by 0.01 at most")
 
 
+def pinned_batch() -> Iterator[Row]:
+    """Intervals of the peak LR where the batch is pinned."""
+    done = run([sys.executable, str(PROJECT / "benchmarks/pinned_batch.py")])
+    for line in done.stdout.splitlines() or [done.stderr.strip()[-80:]]:
+        name, _, text = line.partition(": ")
+        yield (f"90 % interval of the LR at a pinned batch, {name}", text, "85 % covered")
+
+
 SECTIONS: dict[str, Callable[[], Iterator[Row]]] = {
     "step-law-file": step_law_file,
     "regret": regret,
     "loss-law": loss_law,
     "surface": surface,
     "prior-shifts": prior_shifts,
+    "pinned-batch": pinned_batch,
     "cold-start": cold_start,
     "properties": properties,
     "published-laws": published_laws,

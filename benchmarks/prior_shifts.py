@@ -73,11 +73,11 @@ def mean_excess(regret: ModuleType, data: str, names: tuple[str, ...]) -> float:
     return float(np.mean(means))
 
 
-def fitted(arrays: dict[str, np.ndarray], rows: list[int]) -> Law:
-    """The surface on some rows, without resamples: points only."""
+def fitted(arrays: dict[str, np.ndarray], rows: list[int], *, resamples: int = 0) -> Law:
+    """The surface on some rows; without resamples, points only."""
     columns = {"params": "N", "tokens": "D", "lr": "lr", "batch_tokens": "batch", "loss": "smooth loss"}
     sweep = sweep_from_arrays(**{name: arrays[column][rows] for name, column in columns.items()})  # type: ignore[arg-type]
-    return fit(sweep, estimator="surface", prior="weak", resamples=0)
+    return fit(sweep, estimator="surface", prior="weak", resamples=resamples)
 
 
 def table() -> Iterator[tuple[str, dict[str, float]]]:
