@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from hptransfer.cli import render
+from hptransfer.cli import render_law, render_plan
 from hptransfer.config import config_from_plan, config_from_yaml, config_to_yaml
 from hptransfer.errors import HptransferError, InputError
 from hptransfer.law import Law, law_from_json, law_to_json
@@ -74,10 +74,10 @@ def use(law: Law) -> None:
     """Do with a law all that the commands do."""
     planned = plan(law, TARGETS[0])
     for one in (planned, *plan_targets(law, TARGETS)):
-        json.dumps(render.plan_content(one), allow_nan=False).encode()
+        json.dumps(render_plan.plan_content(one), allow_nan=False).encode()
     with redirect_stdout(io.StringIO()) as shown:
-        render.show_plan(planned, explain=True)
-        render.show_law(law, stream=shown)
+        render_plan.show_plan(planned, explain=True)
+        render_law.show_law(law, stream=shown)
     shown.getvalue().encode()
     reference = ResolvedLaw(law, "test").reference_from("config.yaml")
     text = config_to_yaml(config_from_plan(planned, reference))

@@ -36,7 +36,7 @@ def command(
     read from their own runs, beside Step Law's recipe, published laws and keeping the proxy's best.
     """
     from hptransfer.backtesting import PUBLISHED, backtest, backtest_to_dict
-    from hptransfer.cli import render
+    from hptransfer.cli import render, render_loss
     from hptransfer.fitting import DEFAULT_ESTIMATOR
 
     talk = Talk(quiet=quiet)
@@ -52,5 +52,5 @@ def command(
     if json:
         render.print_json(backtest_to_dict(result))
     else:
-        render.show_backtest(result)
+        render_loss.show_backtest(result)
     talk.then(f"hptransfer fit {files[0]} -o law.json")

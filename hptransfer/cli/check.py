@@ -46,10 +46,10 @@ def command(
     Exit code 0 when clean (warnings allowed), 1 with findings, 2 when something cannot be read or no
     config was found.
     """
-    from hptransfer.cli import render
+    from hptransfer.cli import render, render_check
 
     if explain is not None:
-        render.show_checks(explain)
+        render_check.show_checks(explain)
         return 0
     if not paths:
         msg = "nothing to check: name a config or a folder, such as `hptransfer check configs/`."
@@ -72,5 +72,5 @@ def command(
     if json:
         render.print_json(report_to_dict(report))
     else:
-        render.show_report(report, Talk(quiet=quiet))
+        render_check.show_report(report, Talk(quiet=quiet))
     return report.exit_code

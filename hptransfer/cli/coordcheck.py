@@ -39,7 +39,7 @@ def command(
     """
     import dataclasses
 
-    from hptransfer.cli import render
+    from hptransfer.cli import render, render_width
     from hptransfer.coordinates import coordinate_check
     from hptransfer.readers.activations import read_activation_log
 
@@ -49,5 +49,5 @@ def command(
     if json:
         render.print_json([dataclasses.asdict(one) for one in found])
     else:
-        render.show_coordinates(found)
+        render_width.show_coordinates(found)
     Talk(quiet=quiet).then("hptransfer width SWEEP, an LR sweep over widths: the test that decides")

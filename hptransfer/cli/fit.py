@@ -44,7 +44,7 @@ def command(
     Needs columns params, tokens, lr (the peak), batch_tokens (or batch_seqs and seq_len) and loss.
     Writes the law as JSON; shows the fitted law, its intervals, and what was set aside and why.
     """
-    from hptransfer.cli import render
+    from hptransfer.cli import render, render_law
     from hptransfer.cli.progress import progress_bar
     from hptransfer.files import write_text
     from hptransfer.fitting import fit
@@ -67,9 +67,9 @@ def command(
     written = write_text(output, law_to_json(law), force=force, inputs=options.inputs(files))
     to_stdout = output == "-"
     if json and not to_stdout:
-        render.print_json(render.law_content(law))
+        render.print_json(render_law.law_content(law))
     else:
-        render.show_law(law, stream=sys.stderr if to_stdout else sys.stdout)
+        render_law.show_law(law, stream=sys.stderr if to_stdout else sys.stdout)
     talk.warn(law.warnings)
     talk.wrote(written, output)
     if not to_stdout:

@@ -43,7 +43,7 @@ def command(
     Prints floor, coefficients and exponents with 90 % intervals and the form that held-out compute wants;
     with --params and --tokens the loss to expect there and its interval.
     """
-    from hptransfer.cli import render
+    from hptransfer.cli import render, render_loss
     from hptransfer.errors import UsageError
     from hptransfer.law import Note
     from hptransfer.loss_fitting import backtest_loss, fit_loss_law
@@ -66,9 +66,9 @@ def command(
         at = {"params": parse_positive(params, "--params"), "tokens": parse_positive(tokens, "--tokens")}
         target = forecast(law, **at)
     if json:
-        render.print_json(render.loss_content(law, warnings=notes, target=target, backtest=backtest))
+        render.print_json(render_loss.loss_content(law, warnings=notes, target=target, backtest=backtest))
     else:
-        render.show_loss_law(law, target=target, backtest=backtest)
+        render_loss.show_loss_law(law, target=target, backtest=backtest)
     talk.warn(notes)
     if target is None:
         talk.then(f"hptransfer loss {files[0]} --params 7e9 --tokens 1e12")

@@ -63,7 +63,7 @@ def command(
     Prints peak LR, batch, steps, warm-up and weight decay with intervals, where each came from and how
     far it extrapolates. With -o writes a config that `hptransfer check` can hold a run to.
     """
-    from hptransfer.cli import render
+    from hptransfer.cli import render, render_plan
     from hptransfer.cli.target_options import anchored, read_anchors
     from hptransfer.planning import plan, plan_targets
     from hptransfer.project import resolve_law
@@ -87,11 +87,11 @@ def command(
         plans = plan_targets(planned_with, target.many(target.targets), rounding=rounded)
     plans = [replace(p, warnings=(*resolved.warnings, *p.warnings)) for p in plans]
     if json:
-        render.print_json_lines(render.plan_content(p) for p in plans)
+        render.print_json_lines(render_plan.plan_content(p) for p in plans)
     elif target.targets is not None:
-        render.show_plans(plans)
+        render_plan.show_plans(plans)
     elif output != "-":
-        render.show_plan(plans[0], explain=explain)
+        render_plan.show_plan(plans[0], explain=explain)
     if not json:
         talk.warn(render.distinct(note for p in plans for note in p.warnings))
     if output is None and not json:

@@ -38,7 +38,7 @@ def command(
     Biases are not counted. FLOPs: 6 per active matrix parameter, readout included, plus
     12 * depth * heads * head_dim * seq_len for attention.
     """
-    from hptransfer.cli import render
+    from hptransfer.cli import render, render_width
     from hptransfer.shapes import propose_shapes
 
     shape = described.shape(gated=gated, tied=tied)
@@ -54,7 +54,7 @@ def command(
     if json:
         render.print_json_lines(contents)
     else:
-        render.show_shapes(contents, seq_len=seq_len)
+        render_width.show_shapes(contents, seq_len=seq_len)
     first = shapes[0]
     Talk(quiet=quiet).then(f"hptransfer plan --width {first.width} --depth {first.depth} --tokens 1e12")
 

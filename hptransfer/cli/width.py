@@ -36,7 +36,7 @@ def command(
     """
     import dataclasses
 
-    from hptransfer.cli import render
+    from hptransfer.cli import render, render_width
     from hptransfer.law import Note
     from hptransfer.readers.width_sweeps import read_width_sweep
     from hptransfer.widths import width_transfer
@@ -52,7 +52,7 @@ def command(
     if json:
         render.print_json([dataclasses.asdict(one) for one in found])
     else:
-        render.show_transfer(found)
+        render_width.show_transfer(found)
     talk.warn(Note(code=code, message=message) for code, message in sweep.warnings)
     talk.then(_next_step(found, file))
 

@@ -1,0 +1,54 @@
+"""Findings of `check`, and the checks themselves, in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hptransfer.cli.render import counted, table
+from hptransfer.errors import plain
+
+if TYPE_CHECKING:
+    from hptransfer.checking import Report
+    from hptransfer.cli.talk import Talk
+
+
+def show_report(report: Report, talk: Talk) -> None:
+    """Print findings a line each, unreadable files and a summary."""
+    for finding in report.findings:
+        place = plain(finding.file) + ("" if finding.line is None else f":{finding.line}")
+        print(f"{place}: {finding.severity} {finding.id} {finding.slug}: {plain(finding.message, limit=600)}")
+        print(f"    fix: {plain(finding.fix, limit=600)}")
+    for item in report.overridden:
+        found = item.finding
+        print(f"{plain(found.file)}: overridden {found.id} {found.slug} ({plain(item.reason)})")
+    for trouble in report.unreadable:
+        print(f"{plain(trouble.file)}: unreadable: {plain(trouble.message, limit=600)}")
+    errors = sum(finding.severity == "error" for finding in report.findings)
+    parts = [
+        counted(len(report.checked), "config") + " checked",
+        counted(errors, "error"),
+        counted(len(report.findings) - errors, "warning"),
+    ]
+    if report.unreadable:
+        parts.append(f"{len(report.unreadable)} unreadable")
+    if report.skipped:
+        parts.append(f"{counted(report.skipped, 'other YAML file')} skipped")
+    print(", ".join(parts) + ".")
+    if not report.checked and not report.unreadable:
+        talk.say("no config was found. A config comes from `hptransfer plan ... -o CONFIG.yaml`.")
+    elif report.findings:
+        talk.then(f"hptransfer check --explain {report.findings[0].id}")
+
+
+def show_checks(name: str) -> None:
+    """Print one check in full, or the table of all of them."""
+    from hptransfer.checks import CHECKS, explanation, find_check
+
+    if name == "all":
+        table(
+            "Checks",
+            ("id", "name", "severity", "what"),
+            ((c.id, c.slug, c.severity, c.title) for c in CHECKS),
+        )
+    else:
+        print(explanation(find_check(name)).strip())

@@ -1,0 +1,115 @@
+"""A law in tables and as JSON."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, TextIO
+
+from hptransfer.cli.render import count, table
+from hptransfer.errors import plain
+from hptransfer.loss_law import loss_formula
+from hptransfer.quantities import scientific, short_count
+
+if TYPE_CHECKING:
+    from hptransfer.law import Choices, Fit, Law, PowerLaw, Uncertainty
+
+
+def law_content(law: Law) -> dict[str, Any]:
+    """A law as JSON content without its bootstrap draws."""
+    return law.model_dump(mode="json", exclude={"fit": {"draws"}})
+
+
+def show_law(law: Law, *, stream: TextIO) -> None:
+    """Print a fitted law: its formulas with intervals, the cells behind it, what was set aside and why."""
+    laws = {"peak_lr": law.peak_lr, "batch_tokens": law.batch_tokens}
+    rows = [
+        row for name, power in laws.items() if power is not None for row in _coefficient_rows(name, power)
+    ]
+    table(f"Law {plain(law.id)}: {plain(law.title)}", ("", "term", "value#", "90 % interval"), rows, stream)
+    if law.loss is not None:
+        print(f"Loss of a well-tuned run = {loss_formula(law.loss)}", file=stream)
+    if law.fit is None:
+        return
+    cells = (
+        (
+            short_count(c.params),
+            short_count(c.tokens),
+            str(c.runs),
+            str(c.diverged),
+            f"{c.best_loss:.4f}",
+            scientific(c.best_lr, 3),
+            count(c.best_batch_tokens),
+            ", ".join(c.edges) or "-",
+        )
+        for c in law.fit.cells
+    )
+    columns = ("params#", "tokens#", "runs#", "diverged#", "best loss#", "at lr#", "at batch#", "on the edge")
+    table("Cells", columns, cells, stream)
+    if law.fit.data_share:
+        _show_shares(law.fit, stream)
+    if law.fit.choices is not None:
+        _show_choices(law.fit.choices, stream)
+    if law.fit.set_aside:
+        aside = ((item.reason, str(item.runs), plain(item.example)) for item in law.fit.set_aside)
+        table("Set aside", ("why", "runs#", "for example"), aside, stream)
+
+
+def _show_shares(record: Fit, stream: TextIO) -> None:
+    """Print what the data and the prior brought to each exponent, and how the cells' optima bend."""
+    rows = []
+    for name, share in record.data_share.items():
+        bend = record.bend.get(name)
+        bent = "-" if bend is None else f"{bend.value:+.3f} +- {bend.std:.3f}"
+        rows.append((name, f"{share:.0%}", f"{1 - share:.0%}", bent))
+    columns = ("exponent", "from data#", "from prior#", "bend per e-fold")
+    table(f"Exponents (prior {plain(record.prior)})", columns, rows, stream)
+
+
+def _show_choices(choices: Choices, stream: TextIO) -> None:
+    """Print what was averaged and how it did on cells left out of its fit."""
+    rows = (
+        (m.family, scientific(m.fade, 2), f"{100 * math.expm1(min(m.excess, 1.0)):.3f} %", f"{m.weight:.0%}")
+        for m in choices.members
+    )
+    scatter = ", ".join(f"{name} {value:.0%}" for name, value in choices.offset_std.items())
+    title = (
+        f"Averaged (noise {100 * choices.noise_std:.2g} % of the loss; cells off the law by {scatter}; "
+        f"backtest on {choices.runs} runs)"
+    )
+    table(title, ("fit", "fade#", "lost on left-out cells#", "weight#"), rows, stream)
+
+
+def _coefficient_rows(name: str, power: PowerLaw) -> Iterable[tuple[str, ...]]:
+    stds: list[float | None] = [None] * (1 + len(power.exponents))
+    quantile = 0.0
+    if power.uncertainty is not None:
+        stds = [math.sqrt(row[i]) for i, row in enumerate(power.uncertainty.covariance)]
+        quantile = _quantile(power.uncertainty)
+    yield (
+        name,
+        "coefficient",
+        scientific(math.exp(power.log_coefficient)),
+        _spread(power, 0, exponential=True),
+    )
+    for i, (term, exponent) in enumerate(power.exponents.items(), start=1):
+        std = stds[i]
+        text = "-" if std is None else f"{exponent - quantile * std:.3f} to {exponent + quantile * std:.3f}"
+        yield ("", f"{term} exponent", f"{exponent:.4f}", text)
+
+
+def _quantile(spread: Uncertainty) -> float:
+    """95 % quantile of a coefficient's own error."""
+    from hptransfer.prediction import student_95
+
+    return spread.quantile if spread.cell_df is None else float(student_95(spread.cell_df))
+
+
+def _spread(power: PowerLaw, i: int, *, exponential: bool) -> str:
+    spread = power.uncertainty
+    if spread is None or not exponential:
+        return "-"
+    half = _quantile(spread) * math.sqrt(spread.covariance[i][i])
+    if half > 600:
+        return "not determined"
+    return f"{math.exp(power.log_coefficient - half):.3g} to {math.exp(power.log_coefficient + half):.3g}"

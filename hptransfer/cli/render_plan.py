@@ -1,0 +1,187 @@
+"""Plans in tables and as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from hptransfer.cli.render import count, interval, number, ratio, table
+from hptransfer.errors import plain
+from hptransfer.quantities import short_count
+
+if TYPE_CHECKING:
+    from hptransfer.grouping import Alternative, Group, ParamGroups
+    from hptransfer.law import Law
+    from hptransfer.planning import Plan
+
+
+SHORT_SOURCES = {  # how `plan` says in a word whose value it is; --explain gives sources in full
+    "definition": "definition",
+    "default": "default",
+    "the user": "you",
+}
+
+
+def plan_content(plan: Plan) -> dict[str, Any]:
+    """A plan as JSON content: optima at the top, the values to run under `rounded`."""
+    return {
+        "params": plan.target.params,
+        "tokens": plan.target.tokens,
+        "peak_lr": plan.peak_lr,
+        "peak_lr_interval": plan.peak_lr_interval,
+        "batch_tokens": plan.batch_tokens,
+        "batch_tokens_interval": plan.batch_tokens_interval,
+        "weight_decay": plan.weight_decay,
+        "weight_decay_timescale": plan.weight_decay_timescale,
+        "steps": plan.rounded.steps,
+        "excess": plan.excess,
+        "loss": plan.loss,
+        "loss_interval": plan.loss_interval,
+        "loss_slope": plan.loss_slope,
+        "excess_flops": plan.excess_flops,
+        "plateaus": plan.plateaus,
+        "final_lr_ratio": plan.final_lr_ratio,
+        **{name: settled.value for name, settled in plan.recipe.items() if name != "final_lr_ratio"},
+        "seq_len": plan.seq_len,
+        "rounded": dataclasses.asdict(plan.rounded),
+        "law": plan.law.id,
+        "law_digest": plan.law.digest(),
+        "origin": {name: dataclasses.asdict(origin) for name, origin in plan.origins.items()},
+        "reach": {name: dataclasses.asdict(reach) for name, reach in plan.reach.items()},
+        **groups_content(plan),
+        "warnings": [{"code": note.code, "message": note.message} for note in plan.warnings],
+    }
+
+
+def groups_content(plan: Plan) -> dict[str, Any]:
+    """Values by tensor class as JSON content; empty where no parametrization was asked for."""
+    if plan.param_groups is None:
+        return {}
+    groups = plan.param_groups
+    return {
+        "parametrization": {
+            **groups.model.model_dump(mode="json"),
+            "scaling": groups.scaling.model_dump(mode="json", exclude_none=True),
+            "alternatives": [item.model_dump(mode="json") for item in groups.alternatives],
+        },
+        "param_groups": {name: one.model_dump(mode="json") for name, one in groups.groups.items()},
+    }
+
+
+def show_plan(plan: Plan, *, explain: bool) -> None:
+    """Print one plan as a table; with `explain` also the derivation of every value."""
+    target = plan.target
+    title = f"Plan for {short_count(target.params)} params, {short_count(target.tokens)} tokens"
+    table(
+        f"{title} (law {plain(plan.law.id)})",
+        ("", "run#", "optimum#", "90 % interval", "from"),
+        _plan_rows(plan),
+    )
+    outside = [f"{name} {r.factor:.3g}x" for name, r in plan.reach.items() if r.factor > 1]
+    inside = "inside the law's fitted range" if plan.reach else "the law states no fitted range"
+    print(f"Extrapolates: {', '.join(outside) + ' beyond the fitted range' if outside else 'no, ' + inside}.")
+    if plan.param_groups is not None:
+        show_param_groups(plan.param_groups)
+    if explain:
+        rows = ((name, origin.formula, origin.source) for name, origin in plan.origins.items())
+        table("How each value came about", ("value", "formula", "source"), rows)
+
+
+def show_param_groups(groups: ParamGroups) -> None:
+    """Print values by tensor class with their factors, and what other choices would change."""
+    model = groups.model
+    fields = ("lr", "init_std", "multiplier", "weight_decay", "eps", "update_scale")
+    used = [name for name in fields if any(name in one.formulas for one in groups.groups.values())]
+    rows = (
+        (class_name, *(_with_formula(one, name) for name in used))
+        for class_name, one in groups.groups.items()
+    )
+    table(f"Tensor classes ({model.rule_set}; {model.source})", ("class", *(f"{n}#" for n in used)), rows)
+    print(f"Attention logits: {ratio(model.attention_scale)} = {model.attention_scale_formula}.")
+    print(f"Residual branch: {ratio(model.residual_multiplier)} = {model.residual_formula}.")
+    chosen = ", ".join(f"{name}={choice}" for name, choice in model.chosen.items())
+    if groups.alternatives:
+        others = (row for item in groups.alternatives for row in _alternative_rows(item))
+        columns = ("--rule", "field", "value#", "classes", "said by")
+        table(f"Other choices (chosen: {chosen})", columns, others)
+
+
+def _alternative_rows(item: Alternative) -> Iterable[tuple[str, ...]]:
+    """One row a value that another choice gives, with the classes that share it."""
+    classes: dict[tuple[str, str], list[str]] = {}
+    for class_name, values in item.values.items():
+        for name, value in values.items():
+            classes.setdefault((name, ratio(value)), []).append(class_name)
+    for (name, text), sharing in classes.items():
+        yield (f"{item.option}={item.choice}", name, text, ", ".join(sharing), item.said_by)
+
+
+def _with_formula(group: Group, name: str) -> str:
+    if name not in group.formulas:
+        return "-"
+    formula = group.formulas[name]
+    value = ratio(getattr(group, name))
+    return value if formula == "1" else f"{value} ({formula})"
+
+
+def _plan_rows(plan: Plan) -> Iterable[tuple[str, ...]]:
+    run = plan.rounded
+
+    def whose(name: str) -> str:
+        return _whose(plan.origins[name].source, plan.law) if name in plan.origins else ""
+
+    lr, batch = interval(plan.peak_lr_interval), interval(plan.batch_tokens_interval, short_count)
+    yield ("peak_lr", number(run.peak_lr), number(plan.peak_lr), lr, whose("peak_lr"))
+    yield ("batch_tokens", count(run.batch_tokens), count(plan.batch_tokens), batch, whose("batch_tokens"))
+    simple = {
+        "steps": (count(run.steps), "steps"),
+        "warmup_steps": (count(run.warmup_steps), "warmup_fraction"),
+        "warmup_tokens": (short_count(run.warmup_tokens), "warmup_fraction"),
+        "weight_decay": (ratio(plan.weight_decay), "weight_decay"),
+        "final_lr_ratio": (ratio(plan.final_lr_ratio), "final_lr_ratio"),
+    }
+    for name, (value, origin) in simple.items():
+        yield (name, value, "", "", whose(origin))
+    for name, settled in plan.recipe.items():
+        if name not in ("warmup_fraction", "final_lr_ratio"):
+            yield (name, plain(settled.value), "", "", _whose(settled.origin.source, plan.law))
+    if plan.loss is not None:
+        bounds = interval(plan.loss_interval, "{:.4f}".format)
+        yield ("expected loss", "", f"{plan.loss:.4f}", bounds, "the law")
+    if plan.excess is not None and plan.excess_flops is not None:
+        waste = f"{plan.excess_flops:.1%} of the FLOPs"
+        yield ("excess loss", f"{plan.excess:+.2%}", "", waste, "the law")
+
+
+def _whose(source: str, law: Law) -> str:
+    """Say in a word or two on whose word a value is."""
+    if source in SHORT_SOURCES:
+        return SHORT_SOURCES[source]
+    powers = [power for power in (law.peak_lr, law.batch_tokens) if power is not None]
+    if source == f"law {law.id}" or source in {power.source for power in powers}:
+        return "the law"
+    if source == f"as in the runs behind law {law.id}":
+        return "the law's runs"
+    paper = re.search(r"arXiv:[0-9.]+[0-9]", source)
+    return paper.group() if paper else plain(source, limit=20)
+
+
+def show_plans(plans: Iterable[Plan]) -> None:
+    """Print many plans, a row each, in their order."""
+    rows = (
+        (
+            short_count(p.target.params),
+            short_count(p.target.tokens),
+            number(p.peak_lr),
+            interval(p.peak_lr_interval),
+            count(p.batch_tokens),
+            interval(p.batch_tokens_interval, short_count),
+            count(p.rounded.steps),
+            ratio(p.weight_decay),
+        )
+        for p in plans
+    )
+    columns = ("params#", "tokens#", "peak_lr#", "90 %", "batch_tokens#", "90 %", "steps#", "weight_decay#")
+    table("Plans", columns, rows)
