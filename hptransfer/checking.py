@@ -17,6 +17,7 @@ from hptransfer.document import read_document
 from hptransfer.errors import HptransferError, UsageError, plain
 from hptransfer.files import STANDARD_STREAM, read_text
 from hptransfer.law import Law
+from hptransfer.plan_schedules import with_schedule
 from hptransfer.planning import Plan, Target, plan
 from hptransfer.project import project_law, project_root, referred_law, resolve_law
 from hptransfer.published import published_law
@@ -238,6 +239,8 @@ def plan_again(config: TrainConfig, law: Law, batch_tokens: float | None) -> Pla
         params_kind=config.target.params_kind,
     )
     planned = plan(law, target, rounding=asked.rounding)
+    if asked.schedule is not None:
+        planned = with_schedule(planned, asked.schedule, proxy=asked.proxy_schedule)
     return planned if asked.scaling is None else with_param_groups(planned, asked.scaling)
 
 
@@ -285,7 +288,7 @@ def examine(subject: Subject, file: str) -> tuple[list[Finding], list[Overridden
     kept, silenced = [], []
     for entry, deviation in seen:
         reason = override.get(entry.slug) or (
-            override.get(deviation.field) if entry.slug == "edited" else None
+            override.get(deviation.field.partition(".")[0]) if entry.slug == "edited" else None
         )
         if reason is None:
             kept.append((entry, deviation))

@@ -3,6 +3,10 @@
 The top level holds the values to run, `optimum` what the law calls best, `planned` the values to run as
 they were planned, so that an edit shows even when the law is gone. Units as everywhere: batch and
 warm-up in tokens, steps in optimizer steps, LR and weight decay as AdamW in PyTorch takes them.
+
+The schedule is that of `hptransfer schedule`: its name (`schedule`), `warmup_steps`, `final_lr_ratio`, and
+what else its kind takes under `schedule_options`, such as `decay: linear` and `decay_steps: 2000` (updates).
+`plan_schedules.schedule_of` makes it callable.
 """
 
 from __future__ import annotations
@@ -72,6 +76,7 @@ class RunValues(ConfigRecord):
     warmup_tokens: NonNegative
     warmup_steps: Whole | None
     schedule: Name
+    schedule_options: dict[Name, bool | float | str | tuple[float, ...]] = Field(default_factory=dict)
     optimizer: Name
     weight_decay: NonNegative | None
     beta1: Beta
@@ -128,9 +133,20 @@ class Asked(ConfigRecord):
         tuple[Anchor, ...], Field(max_length=100)
     ] = ()  # tuned models that set the level of the law
     scaling: Scaling | None = None  # from which proxy to which target, where a parametrization was asked for
+    schedule: Name | None = None  # NAME[:OPTION=VALUE,...] in place of that of the law's runs
+    proxy_schedule: Name | None = None  # that of the law's runs, where the user named it
 
 
-_ASKED_BY_SOME = ("loss", "active_ratio", "experts", "flops_per_token", "anchors", "scaling")  # where given
+_ASKED_BY_SOME = (
+    "loss",
+    "active_ratio",
+    "experts",
+    "flops_per_token",
+    "anchors",
+    "scaling",
+    "schedule",
+    "proxy_schedule",
+)  # where given
 
 
 class Outside(ConfigRecord):
@@ -198,7 +214,7 @@ def config_from_plan(
 
 def _config(plan: Plan, law_reference: LawReference, anchors: Sequence[Anchor]) -> TrainConfig:
     values = run_values(plan)
-    groups = plan.param_groups
+    groups, change = plan.param_groups, plan.schedule_change
     return TrainConfig(
         **values.model_dump(),
         hptransfer_config=CONFIG_VERSION,
@@ -225,6 +241,8 @@ def _config(plan: Plan, law_reference: LawReference, anchors: Sequence[Anchor]) 
             flops_per_token=plan.target.flops_per_token,
             anchors=tuple(anchors),
             scaling=None if groups is None else groups.scaling,
+            schedule=None if change is None else change.wanted,
+            proxy_schedule=None if change is None else change.proxy,
         ),
         planned=values,
         origin=_origins(plan),
@@ -249,6 +267,7 @@ def run_values(plan: Plan) -> RunValues:
         warmup_tokens=plan.rounded.warmup_tokens,
         warmup_steps=plan.rounded.warmup_steps,
         schedule=plain(recipe["schedule"].value),
+        schedule_options=dict(plan.schedule_options),
         optimizer=plain(recipe["optimizer"].value),
         weight_decay=plan.weight_decay,
         beta1=setting_number(plan.law, "beta1", recipe["beta1"].value),
@@ -278,6 +297,9 @@ def config_to_yaml(config: TrainConfig) -> str:
     for name in ("override", "parametrization", "param_groups"):
         if not content[name]:
             del content[name]
+    for values in (content, content["planned"]):
+        if not values["schedule_options"]:
+            del values["schedule_options"]
     first = (MARK, "hptransfer_version", "target")
     ordered = {**{name: content[name] for name in first}, **content}
     return "\n".join([FIRST_LINE, *_mapping_lines(ordered, "")]) + "\n"

@@ -19,6 +19,8 @@ from hptransfer.schedules import Schedule
 
 THEORY_EXPONENT = -0.5
 DEFAULT_EXPONENT = -0.27
+SHAPE_STD = 0.1  # natural log: how far ratios seen between schedules lie from the bound's (docs/schedules.md)
+MOST_POINTS = 100_000
 
 
 @dataclass(frozen=True)
@@ -62,10 +64,15 @@ class Converted:
 
 
 def best_scale(schedule: Schedule) -> float:
-    """The peak LR that minimizes the convex bound for this shape, in units of D / G."""
-    shape = schedule.curve()[:-1]
+    """The peak LR that minimizes the convex bound for this shape, in units of D / G.
+
+    Runs longer than `MOST_POINTS` are seen at so many evenly spaced steps: a fixed shape's scale goes with
+    steps^-0.5 (the limit that section 2.1 of the bound's paper gives), so that nothing else changes.
+    """
+    points = min(schedule.steps, MOST_POINTS)
+    shape = schedule.multiplier(np.arange(points) * (schedule.steps / points))
     last = int(np.flatnonzero(shape)[-1])
-    return convex_bound.bound_terms(shape[: last + 1]).best_scale
+    return convex_bound.bound_terms(shape[: last + 1]).best_scale * math.sqrt(points / schedule.steps)
 
 
 def convert_peak_lr(

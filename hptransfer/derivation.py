@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from hptransfer.errors import RefusalError, plain
 from hptransfer.law import Law, PowerLaw
@@ -24,6 +24,11 @@ DEFAULTS: dict[str, str | float] = {
     "eps": 1e-8,
     "grad_clip": 1.0,
 }
+DECAY_FRACTION = (
+    0.2  # of all steps, where the runs behind a law held the peak and do not say how they decayed
+)
+HOLDING = ("wsd", "trapezoid", "power")  # schedules that hold the peak and decay at the end
+OptionValue: TypeAlias = bool | float | str | tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,72 @@ def settle(law: Law) -> dict[str, Settled]:
     }
 
 
+def own_schedule(law: Law) -> str:
+    """Name of the schedule behind a law as `hptransfer schedule list` spells it, if it has it."""
+    return str(law.setting.get("schedule", DEFAULTS["schedule"])).strip().lower().replace("_", "-")
+
+
+def own_decay_fraction(law: Law) -> Settled | None:
+    """Share of the steps in which the runs behind a law decayed; None for schedules without such a share."""
+    if own_schedule(law) not in HOLDING:
+        return None
+    for name in ("decay_fraction", "cooldown_fraction"):
+        if name in law.setting:
+            value = setting_number(law, name, law.setting[name])
+            return Settled(value, Origin(f"{value:g} of the steps", f"as in the runs behind law {law.id}"))
+    return Settled(DECAY_FRACTION, Origin(f"{DECAY_FRACTION:g} of the steps", "default"))
+
+
+def own_decay_steps(law: Law, steps: int | None) -> float | None:
+    """Length of that decay in whole optimizer updates, in a run of so many steps."""
+    fraction = own_decay_fraction(law)
+    return None if fraction is None or steps is None else float(round(float(fraction.value) * steps))
+
+
+def own_schedule_options(law: Law, steps: int | None) -> dict[str, OptionValue]:
+    """How the schedule behind a law decays at its end, in optimizer updates, in a run of so many steps."""
+    decay_steps = own_decay_steps(law, steps)
+    if decay_steps is None:
+        return {}
+    options: dict[str, OptionValue] = {"decay_steps": decay_steps}
+    if "decay_type" in law.setting:
+        options["decay"] = plain(law.setting["decay_type"], limit=60)
+    return options
+
+
+def is_power_scheduler(law: Law) -> bool:
+    """Whether a law has the Power Scheduler's form: peak LR = batch * coefficient * tokens^exponent."""
+    power = law.peak_lr
+    if power is None or power.form != "power":
+        return False
+    exponents = {name: exponent for name, exponent in power.exponents.items() if exponent != 0}
+    return set(exponents) <= {"tokens", "batch_tokens"} and exponents.get("batch_tokens") == 1.0
+
+
+def power_schedule_options(law: Law, *, batch_tokens: float, seq_len: int) -> dict[str, OptionValue]:
+    """The Power Scheduler's coefficients by its own convention: batch in sequences of `seq_len` tokens."""
+    assert law.peak_lr is not None  # noqa: S101 - `is_power_scheduler` was asked first
+    return {
+        "batch_seqs": batch_tokens / seq_len,
+        "seq_len": float(seq_len),
+        "coefficient": math.exp(law.peak_lr.log_coefficient) * seq_len,
+        "exponent": law.peak_lr.exponents.get("tokens", 0.0),
+    }
+
+
+def power_schedule_lr(law: Law, *, batch_tokens: float, tokens: float) -> float:
+    """LR of the Power Scheduler once so many tokens were seen.
+
+    It ends at the law's cap; without one, at the LR for the fewest tokens that the law was fitted on.
+    """
+    assert law.peak_lr is not None  # noqa: S101
+    if law.peak_lr_cap is None and "tokens" in law.fitted_on:
+        tokens = max(tokens, law.fitted_on["tokens"][0])
+    exponent = law.peak_lr.exponents.get("tokens", 0.0)
+    lr: float = math.exp(law.peak_lr.log_coefficient) * batch_tokens * tokens**exponent
+    return lr if law.peak_lr_cap is None else min(lr, law.peak_lr_cap)
+
+
 def derive_origins(
     law: Law, inputs: Mapping[str, float], values: Mapping[str, Any], pinned_batch: float | None
 ) -> dict[str, Origin]:
@@ -100,6 +171,9 @@ def derive_origins(
         origins["peak_lr"] = Origin(formula(law.peak_lr, inputs), law.peak_lr.source or f"law {law.id}")
         if values["batch_tokens_run"] is not None:
             origins["rounded.peak_lr"] = _conditional_origin(law, values)
+            if own_schedule(law) == "power" and is_power_scheduler(law):
+                text = "the law's LR at the tokens of the warm-up: where the schedule is highest"
+                origins["rounded.peak_lr"] = Origin(text, law.peak_lr.source or f"law {law.id}")
     if pinned_batch is not None:
         origins["batch_tokens"] = Origin(f"pinned at {pinned_batch:.6g} tokens", "the user")
     elif law.batch_tokens is not None:
@@ -115,6 +189,9 @@ def derive_origins(
         tau = timescale_law(law)
         text = f"batch / (LR * tau * tokens), tau = {formula(tau, inputs)}"
         origins["weight_decay"] = Origin(text, f"{tau.source} [{tau.certainty}]")
+    decay = own_decay_fraction(law)
+    if decay is not None and values["steps"] is not None:
+        origins["decay_steps"] = decay.origin
     if "final_lr" in law.setting:
         text = f"final LR {scientific(float(law.setting['final_lr']))} / peak LR"
         origins["final_lr_ratio"] = Origin(text, f"as in the runs behind law {law.id}")

@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from hptransfer.arithmetic import PLAIN
-from hptransfer.derivation import Origin, Settled, derive_origins, setting_number, settle
+from hptransfer.derivation import (
+    OptionValue,
+    Origin,
+    Settled,
+    derive_origins,
+    is_power_scheduler,
+    own_decay_steps,
+    own_schedule,
+    own_schedule_options,
+    power_schedule_lr,
+    power_schedule_options,
+    setting_number,
+    settle,
+)
 from hptransfer.errors import RefusalError, UsageError
 from hptransfer.law import Law, Note, ParamsKind, PowerLaw
 from hptransfer.prediction import (
@@ -86,6 +99,15 @@ class Rounded:
 
 
 @dataclass(frozen=True)
+class ScheduleChange:
+    """Another schedule than that of the law's runs: what was asked for, and what it does to the best LR."""
+
+    wanted: str  # NAME[:OPTION=VALUE,...]
+    proxy: str | None  # the schedule of the law's runs, where the user named it
+    lr_factor: float  # best peak LR under the wanted schedule over that under the law's
+
+
+@dataclass(frozen=True)
 class Plan:
     """Hyperparameters for one target. Optima first; `rounded` holds the values to run.
 
@@ -118,6 +140,15 @@ class Plan:
     loss_slope: float | None = None  # d loss / d log compute at these tokens per parameter
     excess_flops: float | None = None  # share of the compute that `excess` wastes
     param_groups: ParamGroups | None = None  # by tensor class, where a parametrization was asked for
+    schedule_options: Mapping[str, OptionValue] = field(
+        default_factory=dict
+    )  # as `hptransfer schedule` has them, in optimizer updates
+    schedule_change: ScheduleChange | None = None  # where another schedule than the law's was asked for
+
+    @property
+    def lr_factor(self) -> float:
+        """Best peak LR under this plan's schedule over that under the law's own."""
+        return 1.0 if self.schedule_change is None else self.schedule_change.lr_factor
 
 
 def plan(law: Law, target: Target, *, rounding: Rounding = "pow2") -> Plan:
@@ -290,9 +321,10 @@ def _assemble(law: Law, target: Target, rounding: Rounding, values: Mapping[str,
         warmup_tokens=warmup_tokens,
         warmup_steps=None if run_batch is None else max(1, math.ceil(warmup_tokens / run_batch - 1e-9)),
     )
+    final_lr_ratio = _final_lr_ratio(law, recipe, rounded.peak_lr)
     own_decay = law.setting.get("weight_decay")
     reach = _reach(law, target, run_batch)
-    return Plan(
+    planned = Plan(
         target=target,
         law=law,
         peak_lr=values["peak_lr"],
@@ -305,7 +337,7 @@ def _assemble(law: Law, target: Target, rounding: Rounding, values: Mapping[str,
         if own_decay is None
         else setting_number(law, "weight_decay", own_decay),
         weight_decay_timescale=values["weight_decay_timescale"],
-        final_lr_ratio=_final_lr_ratio(law, recipe, rounded.peak_lr),
+        final_lr_ratio=final_lr_ratio,
         recipe=recipe,
         rounding=rounding,
         origins=derive_origins(law, inputs_by_name(law, target, values), values, target.batch_tokens),
@@ -317,7 +349,33 @@ def _assemble(law: Law, target: Target, rounding: Rounding, values: Mapping[str,
         loss_interval=_interval(values, "loss"),
         loss_slope=values["loss_slope"],
         excess_flops=values["excess_flops"],
+        schedule_options=own_schedule_options(law, rounded.steps),
     )
+    if own_schedule(law) == "power" and is_power_scheduler(law) and run_batch is not None:
+        return replace(planned, **_power_schedule(law, target, rounded, final_lr_ratio or 0.0))
+    return planned
+
+
+def _power_schedule(law: Law, target: Target, rounded: Rounded, ratio: float) -> dict[str, Any]:
+    """Fields of a plan whose run follows the Power Scheduler down to `ratio` times the LR before its decay.
+
+    The LR falls from the end of the warm-up on, so that is where the top of the schedule is.
+    """
+    batch, seq_len = rounded.batch_tokens, _seq_len(law, target)
+    assert batch is not None  # noqa: S101 - asked before
+    decay_steps = own_decay_steps(law, rounded.steps) or 0.0
+    top = power_schedule_lr(law, batch_tokens=batch, tokens=max(rounded.warmup_tokens, batch))
+    before_decay = max(target.tokens - decay_steps * batch, batch)
+    end = ratio * power_schedule_lr(law, batch_tokens=batch, tokens=before_decay)
+    return {
+        "rounded": replace(rounded, peak_lr=significant(top)),
+        "final_lr_ratio": significant(end / top),
+        "schedule_options": {
+            **own_schedule_options(law, rounded.steps),
+            **power_schedule_options(law, batch_tokens=batch, seq_len=seq_len),
+            "final_ratio": ratio,
+        },
+    }
 
 
 def inputs_by_name(law: Law, target: Target, values: Mapping[str, Any]) -> dict[str, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hptransfer.checks.base import Check, Deviation, Subject, shown, times
+from hptransfer.errors import UsageError, plain
 
 _ROUNDING = 1 + 1e-9
 
@@ -49,6 +50,19 @@ def _warmup_disagrees(subject: Subject) -> Iterator[Deviation]:
         yield Deviation("warmup_steps", text, config.warmup_tokens / config.batch_tokens, config.warmup_steps)
 
 
+def _schedule_impossible(subject: Subject) -> Iterator[Deviation]:
+    """A schedule of ours whose parts do not fit together; other names are the trainer's business."""
+    config = subject.settled
+    if not config.schedule_options or config.steps is None:
+        return
+    from hptransfer.plan_schedules import schedule_of
+
+    try:
+        schedule_of(config)
+    except UsageError as error:
+        yield Deviation("schedule_options", plain(error, limit=400))
+
+
 CHECKS = (
     Check(
         id="HPT201",
@@ -82,5 +96,17 @@ CHECKS = (
         severity="error",
         needs="config",
         look=_warmup_disagrees,
+    ),
+    Check(
+        id="HPT204",
+        slug="schedule-impossible",
+        title="A schedule whose parts do not fit together",
+        why="A decay longer than what is left after the warm-up, or an option that the schedule does not "
+        "have, becomes whatever the trainer makes of it.",
+        source="definitions of `hptransfer schedule list`",
+        fix="Correct the schedule, or plan again with `hptransfer plan --schedule`.",
+        severity="error",
+        needs="config",
+        look=_schedule_impossible,
     ),
 )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from hptransfer.checks.base import Check, Deviation, Subject, Value, beyond, shown, times
-from hptransfer.config import RUN_FIELDS
+from hptransfer.config import RUN_FIELDS, TrainConfig
+from hptransfer.derivation import OptionValue
 from hptransfer.errors import plain
 from hptransfer.planning import Plan
 from hptransfer.prediction import predicted_excess
@@ -14,13 +15,28 @@ from hptransfer.prediction import predicted_excess
 def _edited(subject: Subject) -> Iterator[Deviation]:
     """Values that differ from the recorded plan by more than the tolerance (text: at all)."""
     config = subject.settled
-    for name in RUN_FIELDS:
-        got, planned = getattr(config, name), getattr(config.planned, name)
+    for name, got, planned in _run_values(config):
         if _differs(got, planned, subject.tolerances.edited):
-            both = isinstance(got, int | float) and isinstance(planned, int | float) and planned != 0
-            factor = f" ({times(got, planned)})" if both else ""
+            factor = ""
+            if isinstance(got, int | float) and isinstance(planned, int | float) and planned != 0:
+                factor = f" ({times(got, planned)})"
             text = f"{name} was edited: planned {plain(shown(planned))}, now {plain(shown(got))}{factor}."
             yield Deviation(name, text, planned, got)
+
+
+def _run_values(config: TrainConfig) -> Iterator[tuple[str, Value, Value]]:
+    """Each value to run by its name, as it is now and as it was planned."""
+    for name in RUN_FIELDS:
+        if name != "schedule_options":
+            yield name, getattr(config, name), getattr(config.planned, name)
+    now, planned = config.schedule_options, config.planned.schedule_options
+    for name in dict.fromkeys([*planned, *now]):
+        yield f"schedule_options.{name}", _one_value(now.get(name)), _one_value(planned.get(name))
+
+
+def _one_value(value: OptionValue | None) -> Value:
+    """An option's value for comparing and showing: lists as text."""
+    return " ".join(map(str, value)) if isinstance(value, tuple) else value
 
 
 def _differs(got: Value, planned: Value, tolerance: float) -> bool:
@@ -47,7 +63,7 @@ def _costly(subject: Subject) -> Iterator[Deviation]:
         plan.law,
         params=config.target.params,
         tokens=config.target.tokens,
-        peak_lr=config.peak_lr,
+        peak_lr=config.peak_lr / plan.lr_factor,
         batch_tokens=config.batch_tokens,
     )
     limit = subject.tolerances.excess

@@ -44,6 +44,8 @@ def plan_content(plan: Plan) -> dict[str, Any]:
         "plateaus": plan.plateaus,
         "final_lr_ratio": plan.final_lr_ratio,
         **{name: settled.value for name, settled in plan.recipe.items() if name != "final_lr_ratio"},
+        "schedule_options": dict(plan.schedule_options),
+        "schedule_lr_factor": plan.lr_factor,
         "seq_len": plan.seq_len,
         "rounded": dataclasses.asdict(plan.rounded),
         "law": plan.law.id,
@@ -144,6 +146,9 @@ def _plan_rows(plan: Plan) -> Iterable[tuple[str, ...]]:
     }
     for name, (value, origin) in simple.items():
         yield (name, value, "", "", whose(origin))
+    for name, option in plan.schedule_options.items():
+        text = count(option) if name == "decay_steps" and isinstance(option, float) else plain(option)
+        yield (name, text, "", "", whose("decay_steps" if name == "decay_steps" else "schedule"))
     for name, settled in plan.recipe.items():
         if name not in ("warmup_fraction", "final_lr_ratio"):
             yield (name, plain(settled.value), "", "", _whose(settled.origin.source, plan.law))
