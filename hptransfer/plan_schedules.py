@@ -117,12 +117,13 @@ def schedule_of(values: RunValues) -> Schedule:
     return schedule(name, steps=values.steps, warmup_steps=warmup_steps, peak_lr=values.peak_lr, **options)
 
 
-def _with_colon(spec: str) -> str:
+def with_colon(spec: str) -> str:
+    """A spec as `NAME:OPTION=VALUE,...`, also where a comma follows the name."""
     return spec if ":" in spec else spec.replace(",", ":", 1)
 
 
 def _kind_of(spec: str) -> str:
-    return _with_colon(spec).partition(":")[0].strip()
+    return with_colon(spec).partition(":")[0].strip()
 
 
 def _made(spec: str, planned: Plan, flag: str, **defaults: Any) -> Schedule:
@@ -133,7 +134,7 @@ def _made(spec: str, planned: Plan, flag: str, **defaults: Any) -> Schedule:
     if run.steps is None:
         msg = f"{flag}: without a batch there is no number of steps. Pin one with --batch-tokens."
         raise UsageError(msg)
-    spec = _with_colon(spec)
+    spec = with_colon(spec)
     given = {item.partition("=")[0].strip() for item in spec.partition(":")[2].split(",")}
     if given.intersection(_SET_BY_PLAN):
         msg = (

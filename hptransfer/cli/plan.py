@@ -10,6 +10,7 @@ import typer
 from hptransfer.cli.groups import with_groups
 from hptransfer.cli.options import Force, Json, Quiet, one_of
 from hptransfer.cli.scaling_options import ScalingOptions
+from hptransfer.cli.schedule_options import ScheduleOptions
 from hptransfer.cli.shape_options import ShapeOptions, params_beside
 from hptransfer.cli.talk import Talk
 from hptransfer.cli.target_options import TargetOptions
@@ -32,6 +33,7 @@ def command(
     target: TargetOptions,
     described: ShapeOptions,
     scaling: ScalingOptions,
+    scheduling: ScheduleOptions,
     law: Annotated[
         Text,
         typer.Option(
@@ -76,7 +78,8 @@ def command(
     planned_with = anchored(resolved.law, tuned, target)
     talk.say(f"law: {resolved.origin}" + (f", at the level of {len(tuned)} --anchor" if tuned else ""))
     if target.targets is None:
-        plans = [_spread(plan(planned_with, target.target(), rounding=rounded), scaling)]
+        planned = scheduling.applied([plan(planned_with, target.target(), rounding=rounded)])
+        plans = [_spread(planned[0], scaling)]
     elif output is not None or explain or scaling.parametrization is not None:
         msg = (
             "--targets makes many plans: it goes with --json or a table, not with --output, --explain or "
@@ -84,7 +87,7 @@ def command(
         )
         raise UsageError(msg)
     else:
-        plans = plan_targets(planned_with, target.many(target.targets), rounding=rounded)
+        plans = scheduling.applied(plan_targets(planned_with, target.many(target.targets), rounding=rounded))
     plans = [replace(p, warnings=(*resolved.warnings, *p.warnings)) for p in plans]
     if json:
         render.print_json_lines(render_plan.plan_content(p) for p in plans)
