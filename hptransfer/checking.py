@@ -3,190 +3,89 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
 
 from hptransfer.anchoring import anchor
-from hptransfer.checks import CHECKS
-from hptransfer.checks.base import Check, Deviation, Severity, Subject, Tolerances, Value
+from hptransfer.checks import CHECKS, find_check
+from hptransfer.checks.base import Check, Deviation, Severity, Subject, Tolerances
+from hptransfer.checks.selection import Selection, read_codes
 from hptransfer.config import TrainConfig, config_from_document
 from hptransfer.document import read_document
-from hptransfer.errors import HptransferError, UsageError, plain
+from hptransfer.errors import HptransferError, UsageError, did_you_mean, plain
 from hptransfer.files import STANDARD_STREAM, read_text
+from hptransfer.findings import Finding, Overridden, Report, Unreadable
+from hptransfer.gathering import gather
 from hptransfer.law import Law
 from hptransfer.plan_schedules import with_schedule
 from hptransfer.planning import Plan, Target, plan
-from hptransfer.project import project_law, project_root, referred_law, resolve_law
+from hptransfer.project import law_of_settings, project_root, referred_law, resolve_law
 from hptransfer.published import published_law
+from hptransfer.settings import SETTINGS_FILE, ConfigSettings, Settings, read_settings
 from hptransfer.spreading import with_param_groups
 
 MAX_CONFIG_BYTES = 2**20
-SUFFIXES = (".yaml", ".yml")
-_MARKED = re.compile(rb"^(?:\xef\xbb\xbf)?[{\"' ]{0,4}hptransfer_config[\"']? *:", re.MULTILINE)
-_MARK_WITHIN = 2**16  # bytes from the start in which a config's mark must stand
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What is wrong at one place. Ids and slugs are stable."""
-
-    id: str
-    slug: str
-    severity: Severity
-    file: str
-    line: int | None
-    field: str
-    message: str
-    expected: Value
-    got: Value
-    fix: str
-
-
-@dataclass(frozen=True)
-class Overridden:
-    """A finding that its config overrides, and the reason given."""
-
-    finding: Finding
-    reason: str
-
-
-@dataclass(frozen=True)
-class Unreadable:
-    """A file, or the law of a file, that could not be used."""
-
-    file: str
-    message: str
-
-
-@dataclass(frozen=True)
-class Report:
-    """What checking found. `skipped` counts a folder's YAML files that are no configs of ours."""
-
-    findings: tuple[Finding, ...]
-    overridden: tuple[Overridden, ...]
-    unreadable: tuple[Unreadable, ...]
-    checked: tuple[str, ...]
-    skipped: int
-
-    @property
-    def exit_code(self) -> int:
-        """0 clean (warnings allowed), 1 errors found, 2 something unreadable or nothing to check."""
-        if self.unreadable or not self.checked:
-            return 2
-        return int(any(finding.severity == "error" for finding in self.findings))
 
 
 def check(
     paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     *,
     law: str | Law | None = None,
-    tolerances: Tolerances = Tolerances(),  # noqa: B008 - immutable
+    tolerances: Mapping[str, float] | None = None,
+    select: Sequence[str] = (),
+    ignore: Sequence[str] = (),
 ) -> Report:
     """Check configs against their recorded plans and their law.
 
+    What is given here wins over the project's `hptransfer.toml`, which wins over what a config says.
+
     Args:    paths: files ("-" is stdin) and folders, searched for *.yaml and *.yml; hidden names are
-             skipped, symlinked folders not entered; law: file, id or record in place of what the
-             configs say.
+             skipped, symlinked folders not entered; law: file, id or record; tolerances: by the names of
+             `Tolerances`; select, ignore: codes as in `Selection`.
     Raises:  UsageError, FileError or InputError when `law` itself cannot be used, UsageError for a
-             tolerance that makes no sense.
+             tolerance or a code that makes no sense.
     """
-    _require_sensible(tolerances)
-    laws = _Laws(resolve_law(law).law if isinstance(law, str) else law)
+    asked = _Asked(
+        law=resolve_law(law).law if isinstance(law, str) else law,
+        tolerances=_sensible(dict(tolerances or {})),
+        select=read_codes(select, "--select"),
+        ignore=read_codes(ignore, "--ignore"),
+    )
+    projects = _Projects(asked)
     wanted = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
-    found = _Found([], [], 0)
-    for path in wanted:
-        _gather(os.fspath(path), found)
+    found = gather(os.fspath(path) for path in wanted)
     findings: list[Finding] = []
     overridden: list[Overridden] = []
     unreadable = found.unreadable
     checked: list[str] = []
-    for file in _distinct(found.files):
+    for file in found.files:
         try:
-            subject, law_trouble = _subject(file, laws, tolerances)
+            terms = projects.terms(file)
+            subject, law_trouble = _subject(file, terms, projects)
         except HptransferError as error:
             unreadable.append(Unreadable(file, _without_name(error, file)))
             continue
         checked.append(file)
         if law_trouble is not None:
             unreadable.append(Unreadable(file, law_trouble))
-        kept, silenced = examine(subject, file)
+        kept, silenced = examine(subject, file, terms)
         findings += kept
         overridden += silenced
     return Report(tuple(findings), tuple(overridden), tuple(unreadable), tuple(checked), found.skipped)
 
 
-def report_to_dict(report: Report) -> dict[str, Any]:
-    """Turn a report into plain values for JSON."""
-    return {"exit_code": report.exit_code, **asdict(report)}
-
-
-def _require_sensible(tolerances: Tolerances) -> None:
-    for name, value in asdict(tolerances).items():
+def _sensible(tolerances: Mapping[str, float]) -> Mapping[str, float]:
+    known = [entry.name for entry in fields(Tolerances)]
+    for name, value in tolerances.items():
+        if name not in known:
+            msg = f"{plain(name)}: no such tolerance.{did_you_mean(name, known)}"
+            raise UsageError(msg)
         low = 1.0 if name.endswith("_factor") else 0.0
         if not value >= low:
             msg = f"{name}: got {value}, need at least {low:g}."
             raise UsageError(msg)
-
-
-@dataclass
-class _Found:
-    """What searching the paths came across."""
-
-    files: list[str]
-    unreadable: list[Unreadable]
-    skipped: int
-
-
-def _gather(path: str, found: _Found) -> None:
-    """Collect the configs that a path stands for."""
-    if path == STANDARD_STREAM or not Path(path).is_dir():
-        found.files.append(path)
-        return
-    for file in _yaml_files(path, found):
-        try:
-            ours = _is_marked(file)
-        except OSError as error:
-            found.unreadable.append(Unreadable(file, _cannot_be_read(error)))
-            continue
-        if ours:
-            found.files.append(file)
-        else:
-            found.skipped += 1
-
-
-def _yaml_files(folder: str, found: _Found) -> Iterator[str]:
-    def complain(error: OSError) -> None:
-        found.unreadable.append(Unreadable(str(error.filename), _cannot_be_read(error)))
-
-    for here, folders, names in os.walk(folder, onerror=complain):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            if name.lower().endswith(SUFFIXES) and not name.startswith("."):
-                yield str(Path(here) / name)
-
-
-def _cannot_be_read(error: OSError) -> str:
-    return f"cannot be read: {(error.strerror or 'unknown reason').lower()}."
-
-
-def _is_marked(file: str) -> bool:
-    """Whether a file says that it is a config of ours, whatever else may be wrong with it."""
-    path = Path(file)
-    if path.exists() and not path.is_file():  # a pipe or device would keep us waiting
-        return False
-    with path.open("rb") as stream:
-        return _MARKED.search(stream.read(_MARK_WITHIN)) is not None
-
-
-def _distinct(files: Iterable[str]) -> list[str]:
-    """Keep the first name of each file."""
-    names: dict[str, str] = {}
-    for file in files:
-        names.setdefault(os.path.realpath(file), file)
-    return list(names.values())
+    return tolerances
 
 
 def _without_name(error: HptransferError, file: str) -> str:
@@ -194,15 +93,107 @@ def _without_name(error: HptransferError, file: str) -> str:
     return str(error).removeprefix(plain(file)).lstrip(":, ")
 
 
-def _subject(file: str, laws: _Laws, tolerances: Tolerances) -> tuple[Subject, str | None]:
+@dataclass(frozen=True)
+class _Asked:
+    """What the caller asks of all configs."""
+
+    law: Law | None
+    tolerances: Mapping[str, float]
+    select: tuple[str, ...]
+    ignore: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What one config is held to: settled from the caller, the project's settings and the defaults."""
+
+    root: Path
+    entry: ConfigSettings | None  # of hptransfer.toml, for this file
+    tolerances: Tolerances
+    selection: Selection
+    severity: Mapping[str, Severity]  # by id, where it is not the check's own
+
+
+@dataclass
+class _Projects:
+    """Settles what configs are held to, and reads each project's settings and each law once."""
+
+    asked: _Asked
+    settings: dict[Path, Settings] = field(default_factory=dict)
+    named: dict[tuple[Path, str], Law] = field(default_factory=dict)  # by settings
+    referred: dict[Path, Law] = field(default_factory=dict)  # by configs
+
+    def terms(self, file: str) -> Terms:
+        """Settle what a config is held to.
+
+        Raises:  InputError, FileError or UsageError for settings that cannot be used.
+        """
+        here = _place(file)
+        root = project_root(here)
+        if root not in self.settings:
+            self.settings[root] = read_settings(root)
+        settings = self.settings[root]
+        entry = None
+        if here.resolve().is_relative_to(root):
+            entry = settings.of_config(here.resolve().relative_to(root).as_posix())
+        return _terms(root, settings, entry, self.asked)
+
+    def law_behind(self, config: TrainConfig, file: str, terms: Terms) -> Law:
+        """Find a config's law: the caller's, else hptransfer.toml's, else what the config refers to.
+
+        Raises:  UsageError, FileError or InputError; what a config points at is never shown.
+        """
+        if self.asked.law is not None:
+            return self.asked.law
+        entry, setting = terms.entry, self.settings[terms.root].law
+        name = setting if entry is None or entry.law is None else entry.law
+        if name is not None:
+            return self._named(name, terms.root)
+        if config.law.path is None:
+            return published_law(config.law.id or "")
+        folder = _place(file).parent
+        place = folder / config.law.path
+        if place not in self.referred:
+            self.referred[place] = referred_law(config.law.path, folder, terms.root)
+        return self.referred[place]
+
+    def _named(self, name: str, root: Path) -> Law:
+        if (root, name) not in self.named:
+            self.named[root, name] = law_of_settings(name, root).law
+        return self.named[root, name]
+
+
+def _place(file: str) -> Path:
+    """Where a config lies; one from stdin in the working directory."""
+    return Path.cwd() / "config" if file == STANDARD_STREAM else Path(file).resolve()
+
+
+def _terms(root: Path, settings: Settings, entry: ConfigSettings | None, asked: _Asked) -> Terms:
+    """What the caller gives wins over the entry of a config, which wins over the top of the file."""
+    layers: list[Settings | ConfigSettings] = [settings, *([] if entry is None else [entry])]
+    tolerances: dict[str, float] = {}
+    select, ignore = asked.select, asked.ignore
+    for layer in layers:
+        tolerances |= _sensible(layer.tolerances.given())
+    for layer in reversed(layers):
+        select = select or read_codes(layer.select or (), f"{SETTINGS_FILE}, select")
+        ignore = ignore or read_codes(layer.ignore or (), f"{SETTINGS_FILE}, ignore")
+    severity = {find_check(name).id: value for name, value in settings.severity.items()}
+    return Terms(
+        root, entry, Tolerances(**{**tolerances, **asked.tolerances}), Selection(select, ignore), severity
+    )
+
+
+def _subject(file: str, terms: Terms, projects: _Projects) -> tuple[Subject, str | None]:
     """Read a config and all that its checks look at; and say why its law is missing, if it is."""
     document = read_document(read_text(file, max_bytes=MAX_CONFIG_BYTES), file)
     config, problems = config_from_document(document, file)
-    subject = Subject(document, problems, config, tolerances=tolerances)
+    wanted = None if terms.entry is None else terms.entry.target
+    subject = Subject(document, problems, config, tolerances=terms.tolerances, wanted=wanted)
     if config is None:
         return subject, None
     try:
-        law = laws.behind(config, file)
+        law = projects.law_behind(config, file, terms)
     except HptransferError as error:
         return subject, str(error)
     return _with_law(subject, config, law), None
@@ -244,45 +235,13 @@ def plan_again(config: TrainConfig, law: Law, batch_tokens: float | None) -> Pla
     return planned if asked.scaling is None else with_param_groups(planned, asked.scaling)
 
 
-@dataclass
-class _Laws:
-    """Finds the law behind each config, and reads each law once."""
-
-    given: Law | None  # by the user, for all configs
-    of_projects: dict[Path, Law | None] = field(default_factory=dict)
-    of_files: dict[Path, Law] = field(default_factory=dict)
-
-    def behind(self, config: TrainConfig, file: str) -> Law:
-        """Find a config's law: the user's, else hptransfer.toml's, else what the config refers to.
-
-        Raises:  UsageError, FileError or InputError; what a config points at is never shown.
-        """
-        if self.given is not None:
-            return self.given
-        here = Path.cwd() / "config" if file == STANDARD_STREAM else Path(file).resolve()
-        root = project_root(here)
-        if root not in self.of_projects:
-            named = project_law(root)
-            self.of_projects[root] = None if named is None else named.law
-        law = self.of_projects[root]
-        if law is not None:
-            return law
-        name = config.law.path
-        if name is None:
-            return published_law(config.law.id or "")
-        place = here.parent / name
-        if place not in self.of_files:
-            self.of_files[place] = referred_law(name, here.parent, root)
-        return self.of_files[place]
-
-
-def examine(subject: Subject, file: str) -> tuple[list[Finding], list[Overridden]]:
+def examine(subject: Subject, file: str, terms: Terms) -> tuple[list[Finding], list[Overridden]]:
     """Run every check that applies; what the config overrides comes apart, what a unit slip explains goes."""
     override = {} if subject.config is None else subject.config.override
     seen = [
         (entry, deviation)
         for entry in CHECKS
-        if subject.has(entry.needs)
+        if entry in terms.selection and subject.has(entry.needs)
         for deviation in entry.look(subject)
     ]
     kept, silenced = [], []
@@ -293,24 +252,25 @@ def examine(subject: Subject, file: str) -> tuple[list[Finding], list[Overridden
         if reason is None:
             kept.append((entry, deviation))
         else:
-            silenced.append(Overridden(_finding(entry, deviation, subject, file), plain(reason)))
+            finding = _finding(entry, deviation, subject, file, terms)
+            silenced.append(Overridden(finding, plain(reason)))
     explained = {name for _, deviation in kept for name in deviation.explains}
     findings = [
-        _finding(entry, deviation, subject, file)
+        _finding(entry, deviation, subject, file, terms)
         for entry, deviation in kept
         if not explained & {entry.slug, f"{entry.slug}:{deviation.field}"}
     ]
     return findings, silenced
 
 
-def _finding(entry: Check, deviation: Deviation, subject: Subject, file: str) -> Finding:
+def _finding(entry: Check, deviation: Deviation, subject: Subject, file: str, terms: Terms) -> Finding:
     lines = subject.document.lines
     parts = deviation.field.split(".")
     paths = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
     return Finding(
         id=entry.id,
         slug=entry.slug,
-        severity=entry.severity,
+        severity=terms.severity.get(entry.id, entry.severity),
         file=file,
         line=next((lines[path] for path in paths if path in lines), None),
         field=plain(deviation.field),

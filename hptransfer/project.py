@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hptransfer.errors import FileError, InputError, Problem, UsageError, did_you_mean, plain
+from hptransfer.errors import FileError, InputError, UsageError, plain
 from hptransfer.files import STANDARD_STREAM, read_text
 from hptransfer.law import Law, Note, law_from_json
 from hptransfer.published import law_ids, published_law
+from hptransfer.settings import SETTINGS_FILE, read_settings
 
 if TYPE_CHECKING:
     from hptransfer.config import LawReference
 
-SETTINGS_FILE = "hptransfer.toml"
 DEFAULT_LAW = "step-law"
 LOCAL_LAW = "law.json"
 MAX_LAW_BYTES = 64 * 2**20
-_KNOWN_SETTINGS = ("law",)
 
 
 @dataclass(frozen=True)
@@ -73,33 +71,6 @@ def project_root(file: Path, *, cwd: Path | None = None) -> Path:
     return here if folder.is_relative_to(here) else folder
 
 
-def law_setting(root: Path) -> str | None:
-    """Read the key `law` of the project's `hptransfer.toml`; None without file or key.
-
-    Raises:  InputError for bad TOML, unknown keys or a value that is no text; FileError if unreadable.
-    """
-    file = root / SETTINGS_FILE
-    if not file.is_file():
-        return None
-    try:
-        settings = tomllib.loads(read_text(str(file), max_bytes=2**20))
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise InputError([Problem(SETTINGS_FILE, None, None, f"not valid TOML ({plain(error)}).")]) from None
-    problems = [
-        Problem(SETTINGS_FILE, None, key, f"unknown key.{did_you_mean(key, _KNOWN_SETTINGS)}")
-        for key in settings
-        if key not in _KNOWN_SETTINGS
-    ]
-    law = settings.get("law")
-    if law is not None and not (isinstance(law, str) and law):
-        problems.append(
-            Problem(SETTINGS_FILE, None, "law", 'need text: law = "law.json" or law = "step-law".')
-        )
-    if problems:
-        raise InputError(problems)
-    return law
-
-
 def resolve_law(spec: str | None, *, cwd: Path | None = None) -> ResolvedLaw:
     """Find the law to plan with: `spec` (file or id), else ./law.json, else hptransfer.toml, else Step Law.
 
@@ -121,11 +92,17 @@ def resolve_law(spec: str | None, *, cwd: Path | None = None) -> ResolvedLaw:
 def project_law(root: Path) -> ResolvedLaw | None:
     """Find the law that a project's hptransfer.toml names; None where it names none.
 
-    Raises:  as `law_setting`, `referred_law` and `published_law`.
+    Raises:  as `read_settings` and `law_of_settings`.
     """
-    setting = law_setting(root)
-    if setting is None:
-        return None
+    setting = read_settings(root).law
+    return None if setting is None else law_of_settings(setting, root)
+
+
+def law_of_settings(setting: str, root: Path) -> ResolvedLaw:
+    """Find a law that the hptransfer.toml in `root` names: an id, or a path relative to it.
+
+    Raises:  as `referred_law` and `published_law`.
+    """
     origin = f"{plain(setting)} ({SETTINGS_FILE})"
     if not _means_file(setting) and (setting in law_ids() or not (root / setting).exists()):
         return ResolvedLaw(published_law(setting), origin)

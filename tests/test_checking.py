@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from hptransfer.checking import Finding, Report, check, report_to_dict
-from hptransfer.checks.base import Tolerances
+from hptransfer.checking import check
 from hptransfer.config import config_from_plan, config_to_yaml
 from hptransfer.errors import InputError, UsageError
+from hptransfer.findings import Finding, Report, report_to_dict
 from hptransfer.law import Bowl, Law, law_to_json
 from hptransfer.planning import Target, plan
 from hptransfer.project import resolve_law
@@ -116,9 +116,9 @@ def test_edited_and_off_the_law_have_their_own_limits(factor: float, expected: l
 
 def test_limits_can_be_set() -> None:
     edit(peak_lr=f"{planned().rounded.peak_lr * 1.3:.6e}")
-    assert slugs(check("configs", tolerances=Tolerances(edited=0.5, lr_factor=1.4))) == []
+    assert slugs(check("configs", tolerances={"edited": 0.5, "lr_factor": 1.4})) == []
     with pytest.raises(UsageError, match="lr_factor"):
-        check("configs", tolerances=Tolerances(lr_factor=0.5))
+        check("configs", tolerances={"lr_factor": 0.5})
 
 
 def test_an_override_of_a_field_accepts_the_edit_but_not_what_the_law_says() -> None:
@@ -458,3 +458,90 @@ def test_the_cost_of_a_pinned_batch_is_the_plans_own() -> None:
     assert free.rounded.batch_tokens is not None
     write(target=replace(TARGET, batch_tokens=2 * free.rounded.batch_tokens))
     assert slugs(check("configs")) == []
+
+
+def toml(text: str) -> None:
+    Path("hptransfer.toml").write_text(text)
+
+
+def test_an_entry_of_the_settings_gives_its_files_a_law_of_their_own() -> None:
+    write()
+    Path("other.json").write_text(law_to_json(fitted_law(params_kind="non-embedding", seq_len=512)))
+    toml('law = "law.json"\n[[configs]]\nfiles = ["configs/*.yaml"]\nlaw = "other.json"')
+    assert "stale-law" in slugs(check("configs"))
+    toml('law = "other.json"\n[[configs]]\nfiles = ["configs/*.yaml"]\nlaw = "law.json"')
+    assert slugs(check("configs")) == []
+    toml('law = "other.json"\n[[configs]]\nfiles = ["elsewhere/*"]\nlaw = "law.json"')
+    assert "stale-law" in slugs(check("configs"))
+
+
+def test_limits_of_the_settings_hold_and_the_callers_win() -> None:
+    edit(peak_lr=f"{planned().rounded.peak_lr * 1.3:.6e}")
+    toml("[tolerances]\nlr_factor = 1.4\nedited = 0.5")
+    assert slugs(check("configs")) == []
+    assert slugs(check("configs", tolerances={"edited": 0.01})) == ["edited"]
+    toml("[tolerances]\nlr_factor = 1.4\n[[configs]]\nfiles = ['**']\ntolerances = {lr_factor = 1.1}")
+    assert slugs(check("configs")) == ["edited", "off-law-lr"]
+    toml("[tolerances]\nlr_factor = 0.4")
+    assert "lr_factor: got 0.4" in check("configs").unreadable[0].message
+
+
+def test_a_law_of_the_settings_outside_the_project_is_neither_read_nor_shown(
+    project: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    write()
+    secret = tmp_path_factory.mktemp("outside") / "secret.json"
+    secret.write_text(json.dumps({"password": "hunter2"}))
+    toml(f'[[configs]]\nfiles = ["**"]\nlaw = "{os.path.relpath(secret, project)}"')
+    report = check("configs")
+    assert report.exit_code == 2
+    assert "leaves the project" in report.unreadable[0].message
+    assert "hunter2" not in json.dumps(report_to_dict(report))
+
+
+def test_a_config_for_another_target_than_the_project_says_is_a_finding() -> None:
+    write()
+    toml("[[configs]]\nfiles = ['**']\ntarget = {params = 1e9, tokens = 1e10}")
+    assert slugs(check("configs")) == []
+    toml("[[configs]]\nfiles = ['**']\ntarget = {params = 1e9, tokens = 2e10}")
+    finding = only(check("configs"))
+    assert (finding.slug, finding.field) == ("other-target", "target.tokens")
+    assert "0.5x" in finding.message
+
+
+def test_settings_that_cannot_be_read_are_exit_2_for_their_configs() -> None:
+    write()
+    toml("lw = 1")
+    report = check("configs")
+    assert (report.exit_code, report.checked) == (2, ())
+    assert "hptransfer.toml, line 1, lw: unknown key" in report.unreadable[0].message
+
+
+def test_checks_are_selected_and_ignored() -> None:
+    edit(peak_lr=f"{planned().rounded.peak_lr * 2:.6e}", schedule="wsd", grad_clip="1e0")
+    assert slugs(check("configs")) == ["number-as-text", "edited", "edited", "off-law-lr"]
+    assert slugs(check("configs", select=["HPT1"])) == ["edited", "edited", "off-law-lr"]
+    assert slugs(check("configs", select=["HPT102,HPT004"])) == ["number-as-text", "off-law-lr"]
+    assert slugs(check("configs", select=["edited"], ignore=["HPT1"])) == ["edited", "edited"]
+    assert slugs(check("configs", ignore=["HPT1", "HPT0"])) == []
+    toml('ignore = ["edited"]')
+    assert slugs(check("configs")) == ["number-as-text", "off-law-lr"]
+    assert slugs(check("configs", ignore=["HPT0"])) == ["edited", "edited", "off-law-lr"]
+
+
+def test_a_code_that_fits_no_check_is_an_error() -> None:
+    write()
+    with pytest.raises(UsageError, match=r"--select: 'HPT9' fits no check"):
+        check("configs", select=["HPT9"])
+    toml('ignore = ["editde"]')
+    assert "Did you mean 'edited'" in check("configs").unreadable[0].message
+
+
+def test_a_project_can_make_a_warning_an_error_and_the_reverse() -> None:
+    edit(grad_clip="1e0")
+    assert check("configs").exit_code == 0
+    toml('[severity]\nHPT004 = "error"')
+    assert (only(check("configs")).severity, check("configs").exit_code) == ("error", 1)
+    edit(schedule="wsd")
+    toml('[severity]\nedited = "warning"')
+    assert (only(check("configs")).severity, check("configs").exit_code) == ("warning", 0)

@@ -9,7 +9,7 @@ import pytest
 
 from hptransfer.errors import FileError, HptransferError, InputError, UsageError
 from hptransfer.law import law_to_json
-from hptransfer.project import law_setting, project_law, project_root, resolve_law
+from hptransfer.project import project_law, project_root, resolve_law
 from hptransfer.published import published_law
 from tests.test_config import fitted_law
 
@@ -79,22 +79,6 @@ def test_a_law_over_the_limit_is_refused(folder: Path) -> None:
         stream.truncate(64 * 2**20 + 1)
     with pytest.raises(FileError, match="64 MiB"):
         resolve_law("big.json", cwd=folder)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("law = ", "not valid TOML"),
-        ("lw = 'x'", r"lw: unknown key. Did you mean 'law'\?"),
-        ("law = 3", "need text"),
-        ("law = ''", "need text"),
-        ("x = " + "[" * 10_000, "not valid TOML"),
-    ],
-)
-def test_a_bad_settings_file_is_named(folder: Path, text: str, expected: str) -> None:
-    (folder / "hptransfer.toml").write_text(text)
-    with pytest.raises(InputError, match=expected):
-        law_setting(folder)
 
 
 @pytest.mark.parametrize("law", ["../secret.json", "link", "/etc/hostname", "sub/../../secret.json"])

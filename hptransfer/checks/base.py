@@ -11,6 +11,7 @@ from hptransfer.document import Document
 from hptransfer.law import Law
 from hptransfer.planning import Plan
 from hptransfer.quantities import scientific
+from hptransfer.settings import TargetSettings
 
 Severity = Literal["error", "warning"]
 Needs = Literal["document", "config", "law", "plan"]
@@ -40,6 +41,7 @@ class Subject:
     at_own_batch: Plan | None = None  # planned again with the config's batch pinned
     refusal: str | None = None  # why the law refuses
     tolerances: Tolerances = Tolerances()
+    wanted: TargetSettings | None = None  # what hptransfer.toml says this config is to train
 
     def has(self, needs: Needs) -> bool:
         """Whether a check with these needs applies."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hptransfer.checks.base import Check, Deviation, Subject
+from hptransfer.checks.base import Check, Deviation, Subject, beyond, shown, times
 from hptransfer.errors import plain
 from hptransfer.law import Law
+from hptransfer.planning import SAME_SCALE
+from hptransfer.settings import SETTINGS_FILE
 
 _SHORT = len("sha256:") + 8
 
@@ -55,6 +57,20 @@ def _outside_fitted_range(subject: Subject) -> Iterator[Deviation]:
     for note in () if plan is None else plan.warnings:
         if note.code == "outside-fitted-range":
             yield Deviation("target", plain(note.message, limit=400))
+
+
+def _other_target(subject: Subject) -> Iterator[Deviation]:
+    """The target of a config against what hptransfer.toml says its file is to train."""
+    if subject.wanted is None:
+        return
+    for name in ("params", "tokens"):
+        got, wanted = getattr(subject.settled.target, name), getattr(subject.wanted, name)
+        if beyond(got, wanted, SAME_SCALE):
+            text = (
+                f"target.{name} {shown(got)} is {times(got, wanted)} the {shown(wanted)} that "
+                f"{SETTINGS_FILE} names for this file."
+            )
+            yield Deviation(f"target.{name}", text, wanted, got)
 
 
 CHECKS = (
@@ -113,5 +129,16 @@ CHECKS = (
         severity="warning",
         needs="law",
         look=_outside_fitted_range,
+    ),
+    Check(
+        id="HPT406",
+        slug="other-target",
+        title="The config is for another target than the project says",
+        why="A plan for another size or budget can be right in itself and still be the wrong plan.",
+        source="hptransfer.toml, [[configs]] target",
+        fix="Plan for the target in hptransfer.toml, or correct it there.",
+        severity="error",
+        needs="config",
+        look=_other_target,
     ),
 )

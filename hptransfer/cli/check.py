@@ -21,19 +21,30 @@ def command(
         str | None, typer.Option("--law", help="Law file or id, in place of what the configs say.")
     ] = None,
     edited: Annotated[
-        float, typer.Option("--edited-tolerance", help="Relative change that counts as an edit.")
-    ] = 0.01,
-    lr_factor: Annotated[float, typer.Option("--lr-factor", help="Allowed factor from the law's LR.")] = 1.25,
+        float | None, typer.Option("--edited-tolerance", help="Relative change that is an edit [0.01].")
+    ] = None,
+    lr_factor: Annotated[
+        float | None, typer.Option("--lr-factor", help="Allowed factor from the law's LR [1.25].")
+    ] = None,
     batch_factor: Annotated[
-        float, typer.Option("--batch-factor", help="Allowed factor from the law's batch.")
-    ] = 1.5,
+        float | None, typer.Option("--batch-factor", help="Allowed factor from the law's batch [1.5].")
+    ] = None,
     weight_decay_factor: Annotated[
-        float, typer.Option("--weight-decay-factor", help="Allowed factor from the law's weight decay.")
-    ] = 2.0,
+        float | None,
+        typer.Option("--weight-decay-factor", help="Allowed factor from the law's weight decay [2]."),
+    ] = None,
     excess: Annotated[
-        float,
-        typer.Option("--excess", help="Allowed predicted excess loss over the plan's own, as a fraction."),
-    ] = 0.0025,
+        float | None,
+        typer.Option("--excess", help="Allowed predicted excess loss over the plan's own [0.0025]."),
+    ] = None,
+    select: Annotated[
+        list[str] | None,
+        typer.Option("--select", metavar="CODE", help="Run these checks only: HPT1, HPT101, edited."),
+    ] = None,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option("--ignore", metavar="CODE", help="Leave these checks out; the longer code wins."),
+    ] = None,
     explain: Annotated[
         str | None,
         typer.Option("--explain", metavar="ID", help="Describe one check and exit; `all` lists them."),
@@ -55,19 +66,22 @@ def command(
         msg = "nothing to check: name a config or a folder, such as `hptransfer check configs/`."
         raise UsageError(msg)
 
-    from hptransfer.checking import check, report_to_dict
-    from hptransfer.checks.base import Tolerances
+    from hptransfer.checking import check
+    from hptransfer.findings import report_to_dict
 
+    limits = {
+        "edited": edited,
+        "lr_factor": lr_factor,
+        "batch_factor": batch_factor,
+        "weight_decay_factor": weight_decay_factor,
+        "excess": excess,
+    }
     report = check(
         paths,
         law=law,
-        tolerances=Tolerances(
-            edited=edited,
-            lr_factor=lr_factor,
-            batch_factor=batch_factor,
-            weight_decay_factor=weight_decay_factor,
-            excess=excess,
-        ),
+        tolerances={name: value for name, value in limits.items() if value is not None},
+        select=select or (),
+        ignore=ignore or (),
     )
     if json:
         render.print_json(report_to_dict(report))

@@ -8,7 +8,7 @@ from hptransfer.cli.render import counted, table
 from hptransfer.errors import plain
 
 if TYPE_CHECKING:
-    from hptransfer.checking import Report
+    from hptransfer.findings import Report
     from hptransfer.cli.talk import Talk
 
 
