@@ -40,11 +40,15 @@ docs: $(READY) ## rewrite the generated pages
 $(ORACLE)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(ORACLE)
 	$(ORACLE)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' pandas \
-		torch==2.13.0 transformers
+		torch==2.13.0 transformers xmlschema
 	$(ORACLE)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps mup==1.0.0
+	$(ORACLE)/bin/python -m pip download --quiet --disable-pip-version-check --no-deps --no-binary pytest \
+		-d $(ORACLE) pytest==9.2.0
+	tar -xzf $(ORACLE)/pytest-9.2.0.tar.gz -C $(ORACLE) --strip-components=3 \
+		pytest-9.2.0/testing/example_scripts/junit-10.xsd
 	@touch $@
 
-test-oracle: $(ORACLE)/.ready ## compare with torch, transformers and mup, in an environment of their own
+test-oracle: $(ORACLE)/.ready ## compare with torch, transformers, mup and JUnit's XSD, in an environment of their own
 	$(ORACLE)/bin/python -m pytest -m oracle
 
 bench: $(READY) ## benchmarks; read the ratios, not the seconds

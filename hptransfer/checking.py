@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from hptransfer.anchoring import anchor
 from hptransfer.checks import CHECKS, find_check
-from hptransfer.checks.base import Check, Deviation, Severity, Subject, Tolerances
+from hptransfer.checks.base import Check, Deviation, Needs, Severity, Subject, Tolerances
 from hptransfer.checks.selection import Selection, read_codes
+from hptransfer.checks.suppressing import trouble_with
 from hptransfer.config import TrainConfig, config_from_document
 from hptransfer.document import read_document
 from hptransfer.errors import HptransferError, UsageError, did_you_mean, plain
@@ -24,8 +25,10 @@ from hptransfer.project import law_of_settings, project_root, referred_law, reso
 from hptransfer.published import published_law
 from hptransfer.settings import SETTINGS_FILE, ConfigSettings, Settings, read_settings
 from hptransfer.spreading import with_param_groups
+from hptransfer.suppressions import Suppression, read_suppressions
 
 MAX_CONFIG_BYTES = 2**20
+BAD_SUPPRESSION = find_check("bad-suppression").id  # which no comment silences
 
 
 def check(
@@ -186,10 +189,18 @@ def _terms(root: Path, settings: Settings, entry: ConfigSettings | None, asked: 
 
 def _subject(file: str, terms: Terms, projects: _Projects) -> tuple[Subject, str | None]:
     """Read a config and all that its checks look at; and say why its law is missing, if it is."""
-    document = read_document(read_text(file, max_bytes=MAX_CONFIG_BYTES), file)
+    text = read_text(file, max_bytes=MAX_CONFIG_BYTES)
+    document = read_document(text, file)
     config, problems = config_from_document(document, file)
     wanted = None if terms.entry is None else terms.entry.target
-    subject = Subject(document, problems, config, tolerances=terms.tolerances, wanted=wanted)
+    subject = Subject(
+        document,
+        problems,
+        config,
+        tolerances=terms.tolerances,
+        wanted=wanted,
+        suppressions=read_suppressions(text),
+    )
     if config is None:
         return subject, None
     try:
@@ -236,43 +247,77 @@ def plan_again(config: TrainConfig, law: Law, batch_tokens: float | None) -> Pla
 
 
 def examine(subject: Subject, file: str, terms: Terms) -> tuple[list[Finding], list[Overridden]]:
-    """Run every check that applies; what the config overrides comes apart, what a unit slip explains goes."""
-    override = {} if subject.config is None else subject.config.override
-    seen = [
-        (entry, deviation)
-        for entry in CHECKS
-        if entry in terms.selection and subject.has(entry.needs)
-        for deviation in entry.look(subject)
-    ]
+    """Run every check that applies; what is silenced comes apart, what a unit slip explains goes."""
     kept, silenced = [], []
-    for entry, deviation in seen:
-        reason = override.get(entry.slug) or (
-            override.get(deviation.field.partition(".")[0]) if entry.slug == "edited" else None
-        )
-        if reason is None:
-            kept.append((entry, deviation))
+    used: set[Suppression] = set()
+    for entry, deviation in _look(subject, terms):
+        finding = _finding(entry, deviation, subject, file, terms)
+        silencer = _silencer(finding, subject)
+        if silencer is None:
+            kept.append((finding, deviation))
         else:
-            finding = _finding(entry, deviation, subject, file, terms)
-            silenced.append(Overridden(finding, plain(reason)))
-    explained = {name for _, deviation in kept for name in deviation.explains}
-    findings = [
+            silenced.append(silencer[0])
+            used |= silencer[1]
+    unused = tuple(one for one in _that_could(subject, terms) if one not in used)
+    closing = replace(subject, unused=unused)
+    findings = [finding for finding, _ in kept if not _is_explained(finding, [about for _, about in kept])]
+    findings += [
         _finding(entry, deviation, subject, file, terms)
-        for entry, deviation in kept
-        if not explained & {entry.slug, f"{entry.slug}:{deviation.field}"}
+        for entry, deviation in _look(closing, terms, only="suppressions")
     ]
     return findings, silenced
+
+
+def _look(subject: Subject, terms: Terms, *, only: Needs | None = None) -> Iterator[tuple[Check, Deviation]]:
+    for entry in CHECKS:
+        if entry in terms.selection and subject.has(entry.needs) and only in (None, entry.needs):
+            yield from ((entry, deviation) for deviation in entry.look(subject))
+
+
+def _silencer(finding: Finding, subject: Subject) -> tuple[Overridden, set[Suppression]] | None:
+    """What silences a finding: the config's `override`, or comments; None where nothing does."""
+    override = {} if subject.config is None else subject.config.override
+    reason = override.get(finding.slug) or (
+        override.get(finding.field.partition(".")[0]) if finding.slug == "edited" else None
+    )
+    if reason is not None:
+        return Overridden(finding, plain(reason), "override"), set()
+    names = (finding.id, finding.slug)
+    comments = [
+        one
+        for one in subject.suppressions
+        if one.silences(line=finding.line, names=names) and trouble_with(one) is None
+    ]
+    if not comments or finding.id == BAD_SUPPRESSION:
+        return None
+    return Overridden(finding, plain(comments[0].reason), "comment"), set(comments)
+
+
+def _that_could(subject: Subject, terms: Terms) -> Iterator[Suppression]:
+    """Comments whose checks all ran: of others nobody can say whether they are of use."""
+    for comment in subject.suppressions:
+        if trouble_with(comment) is None:
+            checks = [find_check(code) for code in comment.codes]
+            if all(entry in terms.selection and subject.has(entry.needs) for entry in checks):
+                yield comment
+
+
+def _is_explained(finding: Finding, kept: Sequence[Deviation]) -> bool:
+    names = {finding.slug, f"{finding.slug}:{finding.field}"}
+    return any(names & set(deviation.explains) for deviation in kept)
 
 
 def _finding(entry: Check, deviation: Deviation, subject: Subject, file: str, terms: Terms) -> Finding:
     lines = subject.document.lines
     parts = deviation.field.split(".")
     paths = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
+    line = next((lines[path] for path in paths if path in lines), None)
     return Finding(
         id=entry.id,
         slug=entry.slug,
         severity=terms.severity.get(entry.id, entry.severity),
         file=file,
-        line=next((lines[path] for path in paths if path in lines), None),
+        line=line if deviation.line is None else deviation.line,
         field=plain(deviation.field),
         message=deviation.message,
         expected=deviation.expected,

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from hptransfer.checking import check
+from hptransfer.checks import CHECKS
 from hptransfer.config import config_from_plan, config_to_yaml
 from hptransfer.errors import InputError, UsageError
 from hptransfer.findings import Finding, Report, report_to_dict
@@ -545,3 +546,74 @@ def test_a_project_can_make_a_warning_an_error_and_the_reverse() -> None:
     edit(schedule="wsd")
     toml('[severity]\nedited = "warning"')
     assert (only(check("configs")).severity, check("configs").exit_code) == ("warning", 0)
+
+
+def commented(old: str, new: str, **values: Any) -> Report:
+    """A config with edited values, in which a line's text is replaced."""
+    edit(**values)
+    path = Path("configs/a.yaml")
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new, 1))
+    return check("configs")
+
+
+@pytest.mark.parametrize(
+    "new",
+    [
+        "schedule: wsd  # hptransfer: ignore[HPT101] asked for by the ablation",
+        "schedule: wsd # hptransfer:ignore[edited]: asked for by the ablation",
+        "# hptransfer: ignore[HPT101, off-law-lr] asked for by the ablation\nschedule: wsd",
+        "# hptransfer: ignore[HPT101] asked for by the ablation\n# more words\n\nschedule: wsd",
+        "schedule: wsd\n# hptransfer: ignore-file[HPT101] asked for by the ablation",
+    ],
+)
+def test_a_comment_with_a_reason_silences_a_finding_of_its_line(new: str) -> None:
+    report = commented("schedule: wsd", new, schedule="wsd")
+    assert (slugs(report), report.exit_code) == ([], 0)
+    (silenced,) = report.overridden
+    assert (silenced.finding.slug, silenced.by, silenced.reason) == (
+        "edited",
+        "comment",
+        "asked for by the ablation",
+    )
+
+
+@pytest.mark.parametrize(
+    ("comment", "message"),
+    [
+        ("ignore[HPT101]", "gives no reason"),
+        ("ignore a reason", "names no check"),
+        ("ignore[] a reason", "names no check"),
+        ("ignore[HPT1] a reason", "'HPT1' is no check's id"),
+        ("ignore[editde] a reason", "Did you mean 'edited'"),
+        ("ignroe[HPT101] a reason", "'ignroe' is no instruction"),
+        ("ignore[HPT101,HPT006]", "gives no reason"),
+    ],
+)
+def test_a_comment_that_makes_no_sense_silences_nothing_and_is_found(comment: str, message: str) -> None:
+    report = commented("schedule: wsd", f"schedule: wsd  # hptransfer: {comment}", schedule="wsd")
+    assert slugs(report) == ["bad-suppression", "edited"]
+    assert message in report.findings[0].message
+    assert report.findings[0].line == report.findings[1].line
+
+
+def test_no_comment_silences_the_check_of_comments() -> None:
+    text = "schedule: wsd  # hptransfer: ignore[HPT101]\n# hptransfer: ignore-file[HPT006] be quiet"
+    assert "bad-suppression" in slugs(commented("schedule: wsd", text, schedule="wsd"))
+
+
+def test_a_comment_of_another_line_or_check_silences_nothing_and_is_unused() -> None:
+    report = commented("seq_len:", "# hptransfer: ignore[HPT101] why\nseq_len:", schedule="wsd")
+    assert slugs(report) == ["edited", "unused-suppression"]
+    report = commented("schedule: wsd", "schedule: wsd # hptransfer: ignore[HPT102] why", schedule="wsd")
+    assert slugs(report) == ["edited", "unused-suppression"]
+    assert slugs(check("configs", select=["edited", "HPT007"])) == ["edited"]  # HPT102 did not run
+
+
+def test_a_config_that_silences_everything_is_clean_and_every_finding_is_listed() -> None:
+    ids = ",".join(entry.id for entry in CHECKS)
+    lr = planned().rounded.peak_lr
+    text = f"# hptransfer: ignore-file[{ids}] nothing to see here\nschedule: wsd"
+    report = commented("schedule: wsd", text, schedule="wsd", peak_lr=3 * lr, steps=10)
+    assert report.exit_code == 0
+    assert {o.finding.slug for o in report.overridden} >= {"edited", "off-law-lr", "steps-tokens"}

@@ -6,13 +6,14 @@ is named here.
 
 from __future__ import annotations
 
-from hptransfer.checks import arithmetic, fields, groups, overrides, provenance, units, values
+from hptransfer.checks import arithmetic, fields, groups, overrides, provenance, suppressing, units, values
 from hptransfer.checks.base import Check
 from hptransfer.errors import UsageError, did_you_mean, plain
 
 CHECKS: tuple[Check, ...] = (
     *fields.CHECKS,
     *overrides.CHECKS,
+    *suppressing.CHECKS,
     *values.CHECKS,
     *arithmetic.CHECKS,
     *units.CHECKS,
@@ -31,7 +32,8 @@ Each is silenced in one config by `override: {slug: reason}`; *edited* also fiel
 `override: {field: reason}`. An override of a field says that the edit is meant. It does not say that the
 law agrees: *off the law* stays until its own slug is overridden or the law is fitted anew. Overridden
 findings are listed apart and decide no exit code. Findings that follow from a slip of units are not
-repeated beside it.
+repeated beside it. A comment (`# hptransfer: ignore[HPT101] reason`) or a baseline silences as well:
+[ci.md](ci.md).
 """
 
 
@@ -53,10 +55,17 @@ def explanation(check: Check) -> str:
     return (
         f"## {check.id} {check.slug}: {check.title}\n\n"
         f"{check.why}\n\n"
-        f"- Severity: {check.severity}\n- Fix: {check.fix}\n- Source: {check.source}\n"
+        f"- Severity: {check.severity}\n- Fix: {check.fix}{' (`--fix` does it)' if check.fixable else ''}\n"
+        f"- Source: {check.source}\n"
     )
 
 
 def checks_page() -> str:
     """Write docs/checks.md."""
-    return "\n".join([_PAGE_HEAD, *(explanation(check) for check in CHECKS)])
+    rows = (
+        f"| {check.id} | `{check.slug}` | {check.severity} | {'yes' if check.fixable else ''} "
+        f"| {check.title} |"
+        for check in CHECKS
+    )
+    table = "\n".join(["| id | name | severity | `--fix` | what |", "|---|---|---|---|---|", *rows, ""])
+    return "\n".join([_PAGE_HEAD, table, *(explanation(check) for check in CHECKS)])

@@ -12,9 +12,10 @@ from hptransfer.law import Law
 from hptransfer.planning import Plan
 from hptransfer.quantities import scientific
 from hptransfer.settings import TargetSettings
+from hptransfer.suppressions import Suppression
 
 Severity = Literal["error", "warning"]
-Needs = Literal["document", "config", "law", "plan"]
+Needs = Literal["document", "config", "law", "plan", "suppressions"]
 Value: TypeAlias = float | str | None
 
 
@@ -42,11 +43,17 @@ class Subject:
     refusal: str | None = None  # why the law refuses
     tolerances: Tolerances = Tolerances()
     wanted: TargetSettings | None = None  # what hptransfer.toml says this config is to train
+    suppressions: tuple[Suppression, ...] = ()  # comments that silence findings
+    unused: tuple[Suppression, ...] | None = None  # those that silenced none; None until that is known
 
     def has(self, needs: Needs) -> bool:
         """Whether a check with these needs applies."""
+        if needs == "document":
+            return True
+        if needs == "suppressions":
+            return self.unused is not None
         present = {"config": self.config, "law": self.law, "plan": self.at_own_batch}
-        return needs == "document" or (self.config is not None and present[needs] is not None)
+        return self.config is not None and present[needs] is not None
 
     @property
     def settled(self) -> TrainConfig:
@@ -64,6 +71,7 @@ class Deviation:
     expected: Value = None
     got: Value = None
     explains: tuple[str, ...] = ()
+    line: int | None = None  # where it is not the field's
 
 
 @dataclass(frozen=True)
@@ -79,6 +87,7 @@ class Check:
     severity: Severity
     needs: Needs
     look: Callable[[Subject], Iterator[Deviation]]
+    fixable: bool = False  # putting `expected` in the field's place is all that it takes
 
 
 def shown(value: Value) -> str:

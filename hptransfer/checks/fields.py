@@ -25,7 +25,7 @@ def _number_as_text(subject: Subject) -> Iterator[Deviation]:
             message = (
                 f"{plain(path)} is written {plain(text, limit=40)}, which YAML 1.1 readers do not take so."
             )
-            yield Deviation(path, message)
+            yield Deviation(path, message, expected=float(text))
 
 
 CHECKS = (
@@ -73,5 +73,6 @@ CHECKS = (
         severity="warning",
         needs="document",
         look=_number_as_text,
+        fixable=True,
     ),
 )

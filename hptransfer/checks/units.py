@@ -88,6 +88,7 @@ CHECKS = (
         severity="error",
         needs="config",
         look=_batch_unit,
+        fixable=True,
     ),
     Check(
         id="HPT302",
@@ -99,6 +100,7 @@ CHECKS = (
         severity="error",
         needs="config",
         look=_lr_unit,
+        fixable=True,
     ),
     Check(
         id="HPT303",
@@ -110,5 +112,6 @@ CHECKS = (
         severity="error",
         needs="config",
         look=_warmup_unit,
+        fixable=True,
     ),
 )

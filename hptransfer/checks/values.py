@@ -110,6 +110,7 @@ CHECKS = (
         severity="error",
         needs="config",
         look=_edited,
+        fixable=True,
     ),
     Check(
         id="HPT102",

@@ -23,7 +23,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 from typer.core import TyperCommand
 
 
-def with_groups(command: Callable[..., None]) -> Callable[..., None]:
+def with_groups(command: Callable[..., int | None]) -> Callable[..., int | None]:
     """Spread the groups that `command` asks for into options, and gather their values again on a call.
 
     Options keep the order of the signature, a group's fields where the group stands.
@@ -38,13 +38,13 @@ def with_groups(command: Callable[..., None]) -> Callable[..., None]:
             kind = inspect.Parameter.KEYWORD_ONLY
             spread[name] = parameter.replace(annotation=hints[name], kind=kind)
 
-    def gathered(**values: Any) -> None:
+    def gathered(**values: Any) -> int | None:
         whole = {
             name: group(**{field.name: values[field.name] for field in fields(group)})
             for name, group in groups.items()
         }
         own = {name: values[name] for name in signature.parameters if name not in groups}
-        command(**whole, **own)
+        return command(**whole, **own)
 
     gathered.__name__, gathered.__module__, gathered.__doc__ = (
         command.__name__,

@@ -4,36 +4,32 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hptransfer.cli.render import counted, table
+from hptransfer.cli.render import table
 from hptransfer.errors import plain
 
 if TYPE_CHECKING:
-    from hptransfer.findings import Report
     from hptransfer.cli.talk import Talk
+    from hptransfer.findings import Report
+
+
+_SILENCED = {"override": "overridden", "comment": "silenced"}
 
 
 def show_report(report: Report, talk: Talk) -> None:
     """Print findings a line each, unreadable files and a summary."""
+    from hptransfer.reports.common import summary
+
     for finding in report.findings:
         place = plain(finding.file) + ("" if finding.line is None else f":{finding.line}")
         print(f"{place}: {finding.severity} {finding.id} {finding.slug}: {plain(finding.message, limit=600)}")
         print(f"    fix: {plain(finding.fix, limit=600)}")
     for item in report.overridden:
-        found = item.finding
-        print(f"{plain(found.file)}: overridden {found.id} {found.slug} ({plain(item.reason)})")
+        if item.by != "baseline":  # which may hold thousands: they are counted
+            found = item.finding
+            print(f"{plain(found.file)}: {_SILENCED[item.by]} {found.id} {found.slug} ({plain(item.reason)})")
     for trouble in report.unreadable:
         print(f"{plain(trouble.file)}: unreadable: {plain(trouble.message, limit=600)}")
-    errors = sum(finding.severity == "error" for finding in report.findings)
-    parts = [
-        counted(len(report.checked), "config") + " checked",
-        counted(errors, "error"),
-        counted(len(report.findings) - errors, "warning"),
-    ]
-    if report.unreadable:
-        parts.append(f"{len(report.unreadable)} unreadable")
-    if report.skipped:
-        parts.append(f"{counted(report.skipped, 'other YAML file')} skipped")
-    print(", ".join(parts) + ".")
+    print(summary(report))
     if not report.checked and not report.unreadable:
         talk.say("no config was found. A config comes from `hptransfer plan ... -o CONFIG.yaml`.")
     elif report.findings:
