@@ -14,10 +14,11 @@ import multiprocessing
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from rich.console import Console
@@ -32,18 +33,26 @@ STEP_COST = 2e7  # FLOPs that fit into what any step costs beside its arithmetic
 Train = Callable[[Run], dict[str, Any]]
 
 
-def sweep(runs: Sequence[Run], output: Path, *, trainer: str = TRAINER, workers: int = 2) -> int:
+def sweep(
+    runs: Sequence[Run],
+    output: Path,
+    *,
+    trainer: str = TRAINER,
+    workers: int = 2,
+    stamp: Mapping[str, str] = MappingProxyType({}),
+) -> int:
     """Train the runs that a results file lacks, append each as it ends, and return how many there were.
 
-    Args:    trainer: module with `COLUMNS` and `train(run)`, imported in every worker.
+    Args:    trainer: module with `COLUMNS` and `train(run)`, imported in every worker; stamp: columns that
+             every result carries beside the trainer's.
     Raises:  ValueError when the results file cannot be continued; what a run raises.
     """
     columns: Sequence[str] = importlib.import_module(trainer).COLUMNS
-    with open_results(output, columns) as results:
+    with open_results(output, (*columns, *stamp)) as results:
         missing = [run for run in runs if run.name not in results.done]
         with _progress(missing) as report:
             for run, result in _finished(missing, trainer, workers):
-                results.append(result)
+                results.append(result | stamp)
                 report(run)
         sort_lines(output, [run.name for run in runs])
     return len(missing)
