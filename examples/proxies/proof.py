@@ -10,16 +10,15 @@ plan file's git blob hash, which, unlike a commit's, stays the same when history
 from __future__ import annotations
 
 import argparse
-import csv
 import hashlib
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from math import isfinite
 from pathlib import Path
 
-from examples.proxies.runs import Run
+from examples.proxies.runs import Run, read_losses
 from examples.proxies.sweep import sweep
 from examples.proxies.targets import (
     KEPT,
@@ -30,6 +29,7 @@ from examples.proxies.targets import (
     ProofTarget,
     plan_path,
     read_advice,
+    runs_path,
 )
 
 HALF_STEPS = range(-3, 4)  # LRs at the planned batch: factors of sqrt 2 around the planned one
@@ -73,21 +73,10 @@ def _moved(lr: float, half_steps: int) -> float:
     return float(f"{lr * 2.0 ** (half_steps / 2):.4g}")
 
 
-def runs_path(name: str) -> Path:
-    """Where the runs of a target lie."""
-    return plan_path(name).with_suffix(".runs.csv")
-
-
-def read_losses(path: Path) -> dict[str, float]:
-    """Loss by the name of the run."""
-    with path.open(newline="", encoding="utf-8") as stream:
-        return {row["run"]: float(row["loss"]) for row in csv.DictReader(stream)}
-
-
-def best_two(runs: Iterable[Run], losses: dict[str, float]) -> list[Run]:
+def best_two(runs: Iterable[Run], losses: Mapping[Run, float]) -> list[Run]:
     """The two runs with the lowest finite losses."""
-    finite = [run for run in runs if isfinite(losses[run.name])]
-    return sorted(finite, key=lambda run: losses[run.name])[:2]
+    finite = [run for run in runs if isfinite(losses[run])]
+    return sorted(finite, key=losses.__getitem__)[:2]
 
 
 def train_target(name: str, *, workers: int) -> None:

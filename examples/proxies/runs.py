@@ -59,6 +59,12 @@ def read_plan(path: Path) -> list[Run]:
     return list(runs.values())
 
 
+def read_losses(path: Path) -> dict[Run, float]:
+    """Losses of a results file by run; nan where a run blew up."""
+    with path.open(newline="", encoding="utf-8") as stream:
+        return {_run(row, str(path)): float(row["loss"]) for row in csv.DictReader(stream)}
+
+
 def _run(row: dict[str, str], where: str) -> Run:
     try:
         run = Run(

@@ -88,9 +88,12 @@ class Advice:
         return Run(target.parametrization, target.width, target.tokens, self.batch_tokens, self.lr, seed)
 
 
-def advice(target: ProofTarget) -> Iterator[Advice]:
-    """What every method says, the fitted law first; laws that refuse are left out with a word."""
-    sweep = read_sweep(HERE / target.sweep)
+def advice(target: ProofTarget, folder: Path = HERE) -> Iterator[Advice]:
+    """What every method says, the fitted law first; laws that refuse are left out with a word.
+
+    Args:    folder: where the target's sweep lies.
+    """
+    sweep = read_sweep(folder / target.sweep)
     ours = _planned(OURS, fit(sweep), target)
     yield ours
     yield _planned(RECIPE, fit(sweep, estimator="near-optimal"), target, pinned=ours.batch_tokens)
@@ -163,6 +166,11 @@ def _maybe(value: float | None) -> float | None:
 def plan_path(name: str) -> Path:
     """Where the plans of a target lie."""
     return HERE / "targets" / f"{name}.csv"
+
+
+def runs_path(name: str) -> Path:
+    """Where the runs of a target lie."""
+    return plan_path(name).with_suffix(".runs.csv")
 
 
 def advice_text(rows: Sequence[Advice]) -> str:

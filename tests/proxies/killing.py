@@ -29,12 +29,16 @@ def finish(plan: Path, output: Path, trainer: str) -> float:
     return time.monotonic() - started
 
 
-def kill_once(plan: Path, output: Path, trainer: str, rng: random.Random, *, longest_s: float) -> bool:
-    """Start, wait up to so long, `kill -9` the parent; True where that came before the end."""
-    process = start(plan, output, trainer)
-    time.sleep(rng.uniform(0, longest_s))
-    process.send_signal(signal.SIGKILL)
-    return process.wait() == -signal.SIGKILL
+def kill_until_done(plan: Path, output: Path, trainer: str, rng: random.Random, *, longest_s: float) -> int:
+    """Start, wait up to so long, `kill -9` the parent, start again, until it ends first; count the kills."""
+    kills = 0
+    while True:
+        process = start(plan, output, trainer)
+        time.sleep(rng.uniform(0, longest_s))
+        process.send_signal(signal.SIGKILL)
+        if process.wait() != -signal.SIGKILL:
+            return kills
+        kills += 1
 
 
 def without_times(output: Path) -> list[dict[str, str]]:

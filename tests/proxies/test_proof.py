@@ -47,5 +47,5 @@ def test_seven_rates_at_the_planned_batch_and_three_batches_at_the_planned_rate(
 
 def test_the_best_two_are_found_among_runs_that_did_not_blow_up() -> None:
     runs = [Run("sp", 8, 64, 8, lr, 0) for lr in (1.0, 2.0, 4.0, 8.0)]
-    losses = dict(zip([run.name for run in runs], [3.0, 2.0, float("nan"), 1.0], strict=True))
+    losses = dict(zip(runs, [3.0, 2.0, float("nan"), 1.0], strict=True))
     assert [run.lr for run in best_two(runs, losses)] == [8.0, 2.0]

@@ -10,7 +10,7 @@ import pytest
 
 from examples.proxies.runs import write_plan
 from examples.proxies.sweep import cost, sweep
-from tests.proxies.killing import finish, kill_once, without_times
+from tests.proxies.killing import finish, kill_until_done, without_times
 from tests.proxies.test_runs import RUN
 
 TRAINER = "tests.proxies.fake_trainer"
@@ -27,8 +27,7 @@ def test_killed_and_resumed_equals_uninterrupted(plan: Path, tmp_path: Path) -> 
     whole, killed = tmp_path / "whole.csv", tmp_path / "killed.csv"
     took_s = finish(plan, whole, TRAINER)
     rng = random.Random(0)
-    kills = sum(kill_once(plan, killed, TRAINER, rng, longest_s=took_s) for _ in range(4))
-    finish(plan, killed, TRAINER)
+    kills = kill_until_done(plan, killed, TRAINER, rng, longest_s=took_s)
     assert kills > 0
     assert without_times(killed) == without_times(whole)
     assert [row["run"] for row in without_times(whole)] == [run.name for run in RUNS]
