@@ -40,6 +40,20 @@ REPEATED = (  # width, tokens, batch
 FAR_TOO_HIGH = (0.512, 32.768)  # LRs: worse than ever, and blown up
 LONGEST, LONGEST_BATCHES = 1_572_864, (256, 512, 1024, 2048)
 WIDER = (786_432, 1024)  # tokens and a batch beyond the first pass: its best were on the edge there
+DESIGNED = (  # width, tokens, batch, LR: by `hptransfer design`, batches to 2^k or 3 * 2^k
+    (136, 294_912, 64, 0.00426),
+    (136, 294_912, 256, 0.00426),
+    (24, 98_304, 128, 0.0474),
+    (24, 98_304, 64, 0.0237),
+    (24, 98_304, 64, 0.0119),
+    (24, 294_912, 512, 0.0521),
+    (136, 294_912, 64, 0.00213),
+    (24, 786_432, 1024, 0.0566),
+    (32, 3_145_728, 512, 0.0236),
+    (32, 98_304, 48, 0.00877),
+    (32, 98_304, 48, 0.0175),
+    (24, 294_912, 128, 0.013),
+)
 MUP_TOKENS, MUP_BATCH = 786_432, 256
 
 
@@ -88,6 +102,12 @@ def second_pass() -> Iterator[Run]:
                     yield Run("sp", width, tokens, batch, ladder(half_steps), seed=0)
 
 
+def designed() -> Iterator[Run]:
+    """What `hptransfer design` proposed for the target sp-n4-d2, given what the passes before had shown."""
+    for width, tokens, batch, lr in DESIGNED:
+        yield Run("sp", width, tokens, batch, lr, seed=0)
+
+
 def mup() -> Iterator[Run]:
     """Base LR x width at one horizon and one batch; the middle again with other seeds."""
     for width in WIDTHS:
@@ -101,7 +121,7 @@ def mup() -> Iterator[Run]:
 def main() -> None:
     """Write the plan files into a folder."""
     folder = Path(sys.argv[1])
-    write_plan(folder / "sp_plan.csv", [*first_pass(), *second_pass()])
+    write_plan(folder / "sp_plan.csv", [*first_pass(), *second_pass(), *designed()])
     write_plan(folder / "mup_plan.csv", mup())
 
 

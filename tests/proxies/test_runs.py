@@ -6,20 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from examples.proxies.grid import first_pass, mup, second_pass
+from examples.proxies.grid import designed, first_pass, mup, second_pass
 from examples.proxies.runs import COLUMNS, Run, read_plan, write_plan
 
 RUN = Run(parametrization="sp", width=24, tokens=4096, batch_tokens=64, lr=0.008, seed=0)
 
 
 def test_a_plan_file_gives_back_its_runs(tmp_path: Path) -> None:
-    runs = [*first_pass(), *second_pass(), *mup()]
+    runs = [*first_pass(), *second_pass(), *designed(), *mup()]
     write_plan(tmp_path / "plan.csv", runs)
     assert read_plan(tmp_path / "plan.csv") == runs
 
 
 def test_runs_that_differ_have_names_that_differ() -> None:
-    runs = [*first_pass(), *second_pass(), *mup()]
+    runs = [*first_pass(), *second_pass(), *designed(), *mup()]
     assert len({run.name for run in runs}) == len(set(runs)) == len(runs)
 
 
