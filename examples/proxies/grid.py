@@ -54,7 +54,7 @@ DESIGNED = (  # width, tokens, batch, LR: by `hptransfer design`, batches to 2^k
     (32, 98_304, 48, 0.0175),
     (24, 294_912, 128, 0.013),
 )
-MUP_TOKENS, MUP_BATCH = 786_432, 256
+MUP_WIDTHS, MUP_TOKENS, MUP_BATCH = (16, 32, 48, 64, 96), 786_432, 256
 
 
 def ladder(half_steps: int) -> float:
@@ -110,12 +110,12 @@ def designed() -> Iterator[Run]:
 
 def mup() -> Iterator[Run]:
     """Base LR x width at one horizon and one batch; the middle again with other seeds."""
-    for width in WIDTHS:
-        for half_steps in range(6, 17):
+    for width in MUP_WIDTHS:
+        for half_steps in range(3, 14):
             yield Run("mup", width, MUP_TOKENS, MUP_BATCH, ladder(half_steps), seed=0)
-    for width in (WIDTHS[0], WIDTHS[-1]):
+    for width in (MUP_WIDTHS[0], MUP_WIDTHS[-1]):
         for seed in (1, 2, 3):
-            yield Run("mup", width, MUP_TOKENS, MUP_BATCH, 0.032, seed)
+            yield Run("mup", width, MUP_TOKENS, MUP_BATCH, 0.016, seed)
 
 
 def main() -> None:

@@ -17,7 +17,11 @@ from examples.proxies.text import ORDER, STREAMS, VOCABULARY
 from hptransfer.grouping import Group, base_values, param_groups
 from hptransfer.scaling import Scaling
 
-BASE_WIDTH, BASE_INIT_STD, DEPTH, EXPANSION = 8, 0.25, 1, 4
+DEPTH, EXPANSION = 1, 4
+BASES = {  # base width, and init std there: hidden matrices start alike at width 16
+    "sp": (8, 0.25),
+    "mup": (16, 0.25 * 2.0**-0.5),
+}
 BETAS, EPS, WEIGHT_DECAY = (0.9, 0.95), 1e-8, 0.1
 
 
@@ -68,11 +72,12 @@ def window(text: torch.Tensor, start: int, count: int) -> tuple[torch.Tensor, to
 
 def groups_of(parametrization: str, width: int, lr: float) -> Mapping[str, Group]:
     """LR, init and multiplier of every tensor class, by the rules that `hptransfer plan` follows."""
+    base_width, base_init_std = BASES[parametrization]
     scaling = Scaling(
         rule_set=parametrization,
         width=width,
-        base_width=BASE_WIDTH,
-        base_init_std=BASE_INIT_STD,
+        base_width=base_width,
+        base_init_std=base_init_std,
         base_eps=EPS,
         base_weight_decay=WEIGHT_DECAY,
     )

@@ -54,18 +54,18 @@ def test_the_params_column_counts_the_blocks(width: int) -> None:
     assert params_non_embedding(width) == sum(p.numel() for b in model.blocks for p in b.parameters())
 
 
-def test_mup_and_sp_are_one_at_the_base_width_and_differ_above() -> None:
-    from examples.proxies.train import train
+def test_mup_and_sp_start_hidden_matrices_alike_and_step_alike_at_the_base_width() -> None:
+    from examples.proxies.model import BASES, groups_of
 
-    base, wide = replace(TINY, width=8), replace(TINY, width=32)
-    assert train(base)["loss"] == train(replace(base, parametrization="mup"))["loss"]
-    assert train(wide)["loss"] != train(replace(wide, parametrization="mup"))["loss"]
+    sp, mup = (groups_of(name, BASES["mup"][0], 0.04)["hidden"] for name in ("sp", "mup"))
+    assert mup.init_std == pytest.approx(sp.init_std)
+    assert (mup.lr, mup.weight_decay) == (sp.lr, sp.weight_decay)
 
 
 def test_mup_divides_the_lr_of_hidden_matrices_by_the_width_ratio() -> None:
-    from examples.proxies.model import BASE_WIDTH, groups_of
+    from examples.proxies.model import BASES, groups_of
 
-    classes = groups_of("mup", 4 * BASE_WIDTH, 0.04)
+    classes = groups_of("mup", 4 * BASES["mup"][0], 0.04)
     assert (classes["embedding"].lr, classes["hidden"].lr, classes["readout"].lr) == (0.04, 0.01, 0.04)
     assert classes["readout"].multiplier == 0.25
     assert classes["hidden"].weight_decay == pytest.approx(0.4)  # lr * weight_decay is kept
