@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 ORACLE ?= .venv-oracle
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-oracle check bench evidence format docs clean
+.PHONY: help demo proof test test-oracle check bench evidence format docs clean
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -18,6 +18,9 @@ $(READY): pyproject.toml
 
 demo: $(READY) ## fit the shipped sweep, plan, check; shows each result
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh docs/demo.sh
+
+proof: $(ORACLE)/.ready ## train proxies, plan a run of 8x their compute, train it and compare (10 minutes)
+	$(ORACLE)/bin/python -m examples.proxies.reduced proof-out
 
 test: $(READY) ## run the tests
 	$(BIN)/python -m pytest
@@ -58,4 +61,4 @@ evidence: $(READY) ## rerun every figure that was asked for and print one table
 	$(BIN)/python benchmarks/evidence.py
 
 clean: ## remove what make made
-	rm -rf $(VENV) $(ORACLE) demo-out .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) $(ORACLE) demo-out proof-out .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite, log2
 
 from examples.plot_width import GRID, INK, SUPERSCRIPT, Place, scale, text
+from examples.proxies.advising import OURS, TARGETS, Advice, plan_path, read_advice, runs_path
 from examples.proxies.runs import Run, read_losses
-from examples.proxies.targets import OURS, TARGETS, Advice, plan_path, read_advice, runs_path
 
 PANEL, GAP, LEFT, TOP, HEIGHT = 250, 24, 52, 30, 170  # pixels
 TITLES = {

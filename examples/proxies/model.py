@@ -25,7 +25,7 @@ BASES = {  # base width, and init std there: hidden matrices start alike at widt
 BETAS, EPS, WEIGHT_DECAY = (0.9, 0.95), 1e-8, 0.1
 
 
-class Block(nn.Module):
+class Block(nn.Module):  # type: ignore[misc, unused-ignore]
     """Pre-norm feed-forward in a residual branch."""
 
     def __init__(self, width: int) -> None:
@@ -39,7 +39,7 @@ class Block(nn.Module):
         return x + branch
 
 
-class LanguageModel(nn.Module):
+class LanguageModel(nn.Module):  # type: ignore[misc, unused-ignore]
     """One embedding for every place in the context, blocks, norm, untied readout."""
 
     def __init__(self, width: int, readout_multiplier: float) -> None:

@@ -18,9 +18,7 @@ from dataclasses import replace
 from math import isfinite
 from pathlib import Path
 
-from examples.proxies.runs import Run, read_losses
-from examples.proxies.sweep import sweep
-from examples.proxies.targets import (
+from examples.proxies.advising import (
     KEPT,
     OURS,
     RECIPE,
@@ -31,6 +29,8 @@ from examples.proxies.targets import (
     read_advice,
     runs_path,
 )
+from examples.proxies.runs import Run, read_losses
+from examples.proxies.sweep import sweep
 
 HALF_STEPS = range(-3, 4)  # LRs at the planned batch: factors of sqrt 2 around the planned one
 BESIDE = {0.5: (-2, -1, 0), 2.0: (0, 1, 2)}  # at half and twice the batch, along the valley as well

@@ -14,12 +14,12 @@ from collections.abc import Iterable, Mapping
 from math import isnan
 from pathlib import Path
 
+from examples.proxies.advising import HERE, OURS, ProofTarget, advice
 from examples.proxies.grid import first_pass
 from examples.proxies.proof import around
 from examples.proxies.report import optimum_text, table
 from examples.proxies.runs import Run, read_losses
 from examples.proxies.sweep import sweep
-from examples.proxies.targets import HERE, OURS, ProofTarget, advice
 
 WIDEST, HIGHEST_LR = 48, 0.1
 TARGET = ProofTarget("sp", width=96, tokens=1_572_864, sweep="sweep.csv")

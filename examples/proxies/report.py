@@ -14,9 +14,7 @@ from statistics import mean
 
 import numpy as np
 
-from examples.proxies.figure import drawing
-from examples.proxies.runs import Run, read_losses
-from examples.proxies.targets import (
+from examples.proxies.advising import (
     OURS,
     TARGETS,
     Advice,
@@ -25,6 +23,8 @@ from examples.proxies.targets import (
     read_advice,
     runs_path,
 )
+from examples.proxies.figure import drawing
+from examples.proxies.runs import Run, read_losses
 from hptransfer.numerics.grid_loss import smoothed_optimum
 
 Losses = Mapping[Run, float]

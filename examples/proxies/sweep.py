@@ -52,7 +52,7 @@ def sweep(
         missing = [run for run in runs if run.name not in results.done]
         with _progress(missing) as report:
             for run, result in _finished(missing, trainer, workers):
-                results.append(result | stamp)
+                results.append({**result, **stamp})
                 report(run)
         sort_lines(output, [run.name for run in runs])
     return len(missing)

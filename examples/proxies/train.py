@@ -98,7 +98,8 @@ def _final_loss(run: Run) -> float:
             return math.nan
         optimizer.step()
         optimizer.zero_grad()
-    return held_out_loss(model)
+    loss_at_the_end: float = held_out_loss(model)
+    return loss_at_the_end
 
 
 def _accumulate(model: LanguageModel, tokens: torch.Tensor, start: int, count: int) -> torch.Tensor:
@@ -111,7 +112,7 @@ def _accumulate(model: LanguageModel, tokens: torch.Tensor, start: int, count: i
     return loss.detach()
 
 
-@torch.no_grad()
+@torch.no_grad()  # type: ignore[untyped-decorator, unused-ignore]
 def held_out_loss(model: LanguageModel) -> float:
     """Mean loss in nats per token on text that no run trains on; nan where it is not finite."""
     tokens = torch.from_numpy(text(HELD_OUT_TOKENS, seed=HELD_OUT_SEED))

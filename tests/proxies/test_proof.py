@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from examples.proxies.advising import TARGETS, Advice
 from examples.proxies.proof import around, best_two, blob_hash, require_committed
 from examples.proxies.runs import Run
-from examples.proxies.targets import TARGETS, Advice
 
 
 def git(folder: Path, *arguments: str) -> str:

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from examples.proxies.runs import Run
-from examples.proxies.targets import (
+from examples.proxies.advising import (
     TARGETS,
     Advice,
     ProofTarget,
@@ -15,6 +14,7 @@ from examples.proxies.targets import (
     read_advice,
     rules_of_thumb,
 )
+from examples.proxies.runs import Run
 from hptransfer import read_sweep
 
 LINES = """params,tokens,lr,batch_tokens,loss

@@ -1,6 +1,6 @@
 """Plan the targets of the proof, by every method, before a target is trained.
 
-    python -m examples.proxies.targets sp-n4-d2
+    python -m examples.proxies.advising sp-n4-d2
 
 Each target is 8 times the compute of the largest proxy. Writes `targets/NAME.csv`, a row a method: the LR and
 the batch to run, for laws also the optimum and its 90 % interval. Only the sweeps are read; the file is
@@ -42,7 +42,7 @@ PUBLISHED = {  # laws in params and tokens that give an LR; without a batch of t
         "kaplan",
         "mm1",
     ),
-    "mup": (),
+    "mup": ("power-scheduler",),
 }
 
 
@@ -94,9 +94,10 @@ def advice(target: ProofTarget, folder: Path = HERE) -> Iterator[Advice]:
     Args:    folder: where the target's sweep lies.
     """
     sweep = read_sweep(folder / target.sweep)
-    ours = _planned(OURS, fit(sweep), target)
+    sweeps_own = round(float(np.median(sweep.batch_tokens)))  # for laws of sweeps that kept the batch
+    ours = _planned(OURS, fit(sweep), target, pinned=sweeps_own)
     yield ours
-    yield _planned(RECIPE, fit(sweep, estimator="near-optimal"), target, pinned=ours.batch_tokens)
+    yield _planned(RECIPE, fit(sweep, estimator="near-optimal"), target, pinned=sweeps_own)
     for law_id in PUBLISHED[target.parametrization]:
         try:
             yield _planned(law_id, published_law(law_id), target, pinned=ours.batch_tokens)
@@ -108,11 +109,13 @@ def advice(target: ProofTarget, folder: Path = HERE) -> Iterator[Advice]:
 def rules_of_thumb(sweep: Sweep, target: ProofTarget, batch_tokens: int) -> Iterator[Advice]:
     """The best run of the proxy with most compute, kept, and with square-root rules for batch and width."""
     compute = sweep.cell_params * sweep.cell_tokens
-    runs = np.flatnonzero((sweep.cell == compute.argmax()) & ~sweep.diverged)
-    best = runs[sweep.loss[runs].argmin()]
+    best = _best_run(sweep, int(compute.argmax()))
     lr, batch = float(sweep.lr[best]), round(float(sweep.batch_tokens[best]))
     width = sqrt(float(sweep.params[best]) / 8)
     yield Advice(KEPT, "", lr, batch)
+    if target.parametrization == "mup":
+        smallest = _best_run(sweep, int(compute.argmin()))
+        yield Advice("keep-smallest-proxys-best", "", float(sweep.lr[smallest]), batch)
     if batch_tokens != batch:
         yield Advice("sqrt-batch", "", _digits(lr * sqrt(batch_tokens / batch)), batch_tokens)
     if target.parametrization == "sp" and round(width) != target.width:
@@ -120,7 +123,12 @@ def rules_of_thumb(sweep: Sweep, target: ProofTarget, batch_tokens: int) -> Iter
         yield Advice("inverse-width", "", _digits(lr * width / target.width), batch)
 
 
-def _planned(method: str, law: Law, target: ProofTarget, pinned: int | None = None) -> Advice:
+def _best_run(sweep: Sweep, cell: int) -> int:
+    runs = np.flatnonzero((sweep.cell == cell) & ~sweep.diverged)
+    return int(runs[sweep.loss[runs].argmin()])
+
+
+def _planned(method: str, law: Law, target: ProofTarget, *, pinned: int) -> Advice:
     """A law's plan, its batch rounded to 2^k or 3 * 2^k tokens; a law without a batch gets the pinned one."""
     batch = pinned if law.batch_tokens is None else None
     at = Target(
