@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import design_sections
+import proof_sections
 import schedule_sections
 
 if TYPE_CHECKING:
@@ -514,6 +515,7 @@ SECTIONS: dict[str, Callable[[], Iterator[Row]]] = {
     "anchors": anchors,
     **schedule_sections.SECTIONS,
     **design_sections.SECTIONS,
+    **proof_sections.SECTIONS,
     "shapes": shapes,
     "million-rows": million_rows,
     "hostile-inputs": hostile_inputs,
