@@ -22,6 +22,7 @@ from examples.proxies.runs import Run, read_losses
 from examples.proxies.sweep import sweep
 
 WIDEST, HIGHEST_LR = 48, 0.1
+SHIPPED_TARGET = HERE / "targets" / "reduced.runs.csv"
 TARGET = ProofTarget("sp", width=96, tokens=1_572_864, sweep="sweep.csv")
 
 
@@ -43,7 +44,7 @@ def main() -> None:
     """Train, plan, train, compare."""
     folder, started = Path(sys.argv[1]), time.perf_counter()
     folder.mkdir(parents=True, exist_ok=True)
-    shipped = [read_losses(path) for path in (HERE / "sweep.csv", HERE / "targets" / "reduced.runs.csv")]
+    shipped = [read_losses(path) for path in (HERE / "sweep.csv", SHIPPED_TARGET) if path.exists()]
     print(f"Training {len(proxies())} proxies of at most {WIDEST} in width ...", flush=True)
     sweep(proxies(), folder / TARGET.sweep)
     print(compared(read_losses(folder / TARGET.sweep), shipped))
@@ -54,7 +55,8 @@ def main() -> None:
     print(f"Training {len(runs)} runs there ...", flush=True)
     sweep(runs, folder / "target.csv")
     losses = read_losses(folder / "target.csv")
-    print(f"{compared(losses, shipped)}\n\n{optimum_text(losses)}\n\n{table(TARGET, advised, losses)}")
+    print(compared(losses, shipped))
+    print(f"\n{optimum_text(losses, ours.batch_tokens)}\n\n{table(TARGET, advised, losses)}")
     print(f"{(time.perf_counter() - started) / 60:.1f} minutes")
 
 

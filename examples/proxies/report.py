@@ -1,6 +1,6 @@
 """What the runs at a target say about the plans: a table, and a figure.
 
-python -m examples.proxies.report sp-n4-d2 mup-n8 --figure docs/proof.svg
+python -m examples.proxies.report sp-n4-d2 mup-n8 --page docs/proof.md --figure docs/proof.svg
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import exp, isfinite
+from math import exp, isfinite, log
 from pathlib import Path
 from statistics import mean
 
@@ -28,6 +28,8 @@ from examples.proxies.runs import Run, read_losses
 from hptransfer.numerics.grid_loss import smoothed_optimum
 
 Losses = Mapping[Run, float]
+
+NEAR = 0.015  # excess loss of the runs that a parabola is drawn through
 
 
 @dataclass(frozen=True)
@@ -52,26 +54,42 @@ def measured_optimum(losses: Losses) -> tuple[float, float] | None:
     return None if found is None else (exp(found[0]), exp(found[1]))
 
 
-def optimum_text(losses: Losses) -> str:
-    """The measured optimum in words."""
-    found = measured_optimum(losses)
-    if found is None:
-        return "too few runs for a measured optimum"
-    return f"measured optimum at LR {found[0]:.3g} and {found[1]:.0f} tokens a batch"
+def best_lr_at(losses: Losses, batch_tokens: int) -> float | None:
+    """Vertex of a parabola through log loss against log LR at a batch, seed 0; None with too few runs."""
+    here = [
+        (run.lr, loss) for run, loss in losses.items() if (run.batch_tokens, run.seed) == (batch_tokens, 0)
+    ]
+    best = min((loss for _, loss in here if isfinite(loss)), default=float("nan"))
+    near = [(log(lr), log(loss)) for lr, loss in here if loss < best * (1 + NEAR)]
+    if len(near) < 4:
+        return None
+    curvature, slope, _ = np.polyfit(*zip(*near, strict=True), 2)
+    return exp(-slope / (2 * curvature)) if curvature > 0 else None
+
+
+def optimum_text(losses: Losses, batch_tokens: int) -> str:
+    """The measured optimum in words, of all and at the planned batch."""
+    found, lr = measured_optimum(losses), best_lr_at(losses, batch_tokens)
+    where = "unknown" if found is None else f"LR {found[0]:.2g}, {found[1]:.0f} tokens a batch"
+    return f"measured optimum {where}; at {batch_tokens} tokens LR {'unknown' if lr is None else f'{lr:.2g}'}"
 
 
 def seed_means(losses: Losses) -> dict[tuple[float, int], float]:
-    """Mean loss by LR and batch of what was run with seed 0 and others."""
+    """Mean loss by LR and batch of what was run with three seeds."""
     by_point: dict[tuple[float, int], list[float]] = {}
     for run, loss in losses.items():
         by_point.setdefault((run.lr, run.batch_tokens), []).append(loss)
-    return {point: mean(found) for point, found in by_point.items() if len(found) > 1}
+    return {point: mean(found) for point, found in by_point.items() if len(found) == 3}
 
 
 def judge(target: ProofTarget, advised: Sequence[Advice], losses: Losses) -> Iterator[Verdict]:
-    """Every method's price, in the order of the plan file; methods that were not run are left out."""
+    """Every method's price, in the order of the plan file; methods that were not run are left out.
+
+    An LR interval without one for the batch is about the LR at that batch, and judged there.
+    """
     best = min(loss for run, loss in losses.items() if run.seed == 0 and isfinite(loss))
     means, optimum = seed_means(losses), measured_optimum(losses)
+    lr, batch = optimum or (None, None)
     for row in advised:
         run = row.run(target, seed=0)
         if run not in losses:
@@ -81,13 +99,13 @@ def judge(target: ProofTarget, advised: Sequence[Advice], losses: Losses) -> Ite
             row,
             losses[run] / best - 1,
             None if point is None else point / min(means.values()) - 1,
-            None if optimum is None else _held(row.lr_lo, row.lr_hi, optimum[0]),
-            None if optimum is None else _held(row.batch_lo, row.batch_hi, optimum[1]),
+            _held(row.lr_lo, row.lr_hi, best_lr_at(losses, row.batch_tokens) if row.batch_lo is None else lr),
+            _held(row.batch_lo, row.batch_hi, batch),
         )
 
 
-def _held(low: float | None, high: float | None, value: float) -> bool | None:
-    return None if low is None or high is None else low <= value <= high
+def _held(low: float | None, high: float | None, value: float | None) -> bool | None:
+    return None if low is None or high is None or value is None else low <= value <= high
 
 
 def table(target: ProofTarget, advised: Sequence[Advice], losses: Losses) -> str:
@@ -117,16 +135,35 @@ def _intervals(one: Verdict) -> str:
     return "; ".join(found)
 
 
+def target_text(name: str) -> str:
+    """Measured optimum and table of a target that was trained."""
+    losses, advised = read_losses(runs_path(name)), read_advice(plan_path(name))
+    ours = next(row for row in advised if row.method == OURS)
+    found = optimum_text(losses, ours.batch_tokens)
+    return f"{len(losses)} runs, {found}.\n\n{table(TARGETS[name], advised, losses)}"
+
+
+def with_tables(page: str, names: Sequence[str]) -> str:
+    """A page with what stands between `<!-- NAME -->` and `<!-- end -->` made anew for every target."""
+    for name in names:
+        head, mark, rest = page.partition(f"<!-- {name} -->\n")
+        if mark:
+            page = head + mark + target_text(name) + rest[rest.index("<!-- end -->") :]
+    return page
+
+
 def main() -> None:
-    """Print the tables, draw the figure."""
+    """Print the tables, renew a page's, draw the figure."""
     parser = argparse.ArgumentParser(description="Tables and figure of the proof.")
     parser.add_argument("names", nargs="+", choices=sorted(TARGETS))
+    parser.add_argument("--page", type=Path, help="Markdown page whose tables to renew")
     parser.add_argument("--figure", type=Path, help="SVG to write")
     arguments = parser.parse_args()
     for name in arguments.names:
-        losses = read_losses(runs_path(name))
-        print(f"{name}: {optimum_text(losses)}\n")
-        print(table(TARGETS[name], read_advice(plan_path(name)), losses))
+        print(f"{name}: {target_text(name)}")
+    if arguments.page:
+        page = arguments.page.read_text(encoding="utf-8")
+        arguments.page.write_text(with_tables(page, arguments.names), encoding="utf-8")
     if arguments.figure:
         arguments.figure.write_text(drawing(arguments.names), encoding="utf-8")
 
