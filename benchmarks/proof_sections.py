@@ -77,7 +77,7 @@ def repeats() -> Iterator[Row]:
     kills = re.search(r"(\d+ kills in .*)", printed)
     failed = " FAILED" if "failed" in printed else ", resumed files equal the uninterrupted one"
     yield ("sweep killed and resumed", f"{kills.group(1) if kills else 'no kills'}{failed}", f"{KILLS} kills")
-    for line in re.findall(r"(\S+: \S+ shipped, .*)", printed):
+    for line in re.findall(r"((?:sp|mup)-\S+: \S+ shipped, .*)", printed):
         yield ("row made again", line, "equal bit for bit")
 
 
