@@ -16,6 +16,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -116,6 +117,11 @@ def main() -> None:
         made = sweep(runs, arguments.output, trainer=arguments.trainer, workers=arguments.workers)
     except (OSError, ValueError) as error:
         sys.exit(str(error))
+    except BrokenProcessPool:
+        sys.exit(f"A worker was killed. {arguments.output} keeps what was finished: start again to go on.")
+    except KeyboardInterrupt:
+        print(f"Stopped. {arguments.output} keeps what was finished: start again to go on.", file=sys.stderr)
+        sys.exit(130)
     print(f"{arguments.output}: {made} of {len(runs)} runs made now. Next: hptransfer fit {arguments.output}")
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from examples.proxies.runs import write_plan
-from examples.proxies.sweep import cost, sweep
+from examples.proxies.sweep import cost, main, sweep
+from tests.proxies.fake_trainer import LR_THAT_KILLS_ITS_WORKER
 from tests.proxies.killing import finish, kill_until_done, without_times
 from tests.proxies.test_runs import RUN
 
@@ -40,6 +41,18 @@ def test_finished_runs_are_not_made_again(tmp_path: Path) -> None:
     assert sweep(RUNS[:3], output, trainer=TRAINER, workers=1) == 0
     assert output.read_bytes() == before
     assert sweep(RUNS[:5], output, trainer=TRAINER, workers=1) == 2
+
+
+def test_a_killed_worker_ends_the_sweep_in_words_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, output = tmp_path / "plan.csv", tmp_path / "results.csv"
+    write_plan(plan, [RUNS[0], replace(RUN, lr=LR_THAT_KILLS_ITS_WORKER)])
+    options = ["-o", str(output), "--trainer", TRAINER, "--workers", "1"]
+    monkeypatch.setattr("sys.argv", ["sweep", str(plan), *options])
+    with pytest.raises(SystemExit, match=r"A worker was killed\. .* start again to go on"):
+        main()
+    assert [row["run"] for row in without_times(output)] == [RUNS[0].name]
 
 
 def test_a_step_costs_something_even_in_a_small_batch() -> None:
