@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite, log2
 
 from examples.plot_width import GRID, INK, SUPERSCRIPT, Place, scale, text
-from examples.proxies.advising import OURS, TARGETS, Advice, plan_path, read_advice, runs_path
+from examples.proxies.advising import KEPT, OURS, RECIPE, TARGETS, Advice, plan_path, read_advice, runs_path
 from examples.proxies.runs import Run, read_losses
 
 PANEL, GAP, LEFT, TOP, HEIGHT = 250, 24, 52, 30, 170  # pixels
@@ -16,6 +16,8 @@ TITLES = {
     "mup-n8": "µP, 8x params",
 }
 SHADES = {0.5: "#9ecae1", 1.0: "#08306b", 2.0: "#e08214"}  # by batch over the planned one
+OTHERS = "#b2182b"
+NAMED = {KEPT: "proxy's best", RECIPE: "recipe"}
 HIGHEST = 0.03  # excess loss at the top of the figure
 
 
@@ -24,14 +26,16 @@ def drawing(names: Sequence[str]) -> str:
     parts = []
     for index, name in enumerate(names):
         parts += _panel(name, LEFT + index * (PANEL + GAP), labelled=index == 0)
+    parts += _legend(LEFT)
     width = LEFT + len(names) * (PANEL + GAP) + 10
     font = "font-family='Helvetica,Arial,sans-serif' font-size='12'"
-    head = f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width} {TOP + HEIGHT + 44}' {font}>"
+    head = f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width} {TOP + HEIGHT + 62}' {font}>"
     return "\n".join([head, "<rect width='100%' height='100%' fill='#fff'/>", *parts, "</svg>\n"])
 
 
 def _panel(name: str, left: float, *, labelled: bool) -> Iterator[str]:
-    ours = next(row for row in read_advice(plan_path(name)) if row.method == OURS)
+    advised = read_advice(plan_path(name))
+    ours = next(row for row in advised if row.method == OURS)
     excess = _excess(read_losses(runs_path(name)))
     centre = log2(ours.lr)
     x, y = scale(centre - 2, centre + 2, left, left + PANEL), scale(0.0, HIGHEST, TOP + HEIGHT, TOP)
@@ -49,9 +53,30 @@ def _panel(name: str, left: float, *, labelled: bool) -> Iterator[str]:
         points = sorted((log2(run.lr), e) for run, e in excess.items() if run.batch_tokens == batch)
         shown = [(x(lr), y(e)) for lr, e in points if e < HIGHEST and abs(lr - centre) < 2]
         yield from _curve(shown, shade, f"batch of {batch} tokens")
+    for row in advised:
+        at = excess.get(row.run(TARGETS[name], seed=0), HIGHEST)
+        if row is not ours and at < HIGHEST and abs(log2(row.lr) - centre) < 2:
+            yield from _diamond(x(log2(row.lr)), y(at), row.method)
     at = excess[ours.run(TARGETS[name], seed=0)]
     ring = f"cx='{x(centre):.1f}' cy='{y(at):.1f}' r='6' fill='none' stroke='{INK}' stroke-width='2'"
     yield f"<circle {ring}><title>the plan</title></circle>"
+
+
+def _diamond(x: float, y: float, method: str) -> Iterator[str]:
+    """Another method's own run; the ones that most people would use have their names beside them."""
+    corners = f"{x - 5:.1f},{y:.1f} {x:.1f},{y - 5:.1f} {x + 5:.1f},{y:.1f} {x:.1f},{y + 5:.1f}"
+    yield f"<polygon points='{corners}' fill='{OTHERS}'><title>{method}</title></polygon>"
+    if method in NAMED:
+        yield text(x, y - 9, NAMED[method])
+
+
+def _legend(left: float) -> Iterator[str]:
+    """What the colours are, under the first panel."""
+    for index, (factor, shade) in enumerate(SHADES.items()):
+        start = left + (0, 110, 185)[index]
+        words = {0.5: "half the batch", 1.0: "planned", 2.0: "twice"}[factor]
+        yield f"<path d='M{start:.1f} {TOP + HEIGHT + 50}h14' stroke='{shade}' stroke-width='2'/>"
+        yield text(start + 18, TOP + HEIGHT + 54, words, "start")
 
 
 def _excess(losses: Mapping[Run, float]) -> dict[Run, float]:
