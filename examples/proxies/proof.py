@@ -21,6 +21,7 @@ from pathlib import Path
 from examples.proxies.advising import (
     KEPT,
     OURS,
+    PUBLISHED,
     RECIPE,
     TARGETS,
     Advice,
@@ -75,22 +76,30 @@ def _moved(lr: float, half_steps: int) -> float:
 
 def best_two(runs: Iterable[Run], losses: Mapping[Run, float]) -> list[Run]:
     """The two runs with the lowest finite losses."""
-    finite = [run for run in runs if isfinite(losses[run])]
+    finite = [run for run in dict.fromkeys(runs) if isfinite(losses[run])]
     return sorted(finite, key=losses.__getitem__)[:2]
 
 
-def train_target(name: str, *, workers: int) -> None:
-    """All runs of a target: around the plan, every method's own, then other seeds where it matters."""
+def train_target(name: str, *, grid_seeds: int, workers: int) -> None:
+    """All runs of a target: around the plan, every method's own, other seeds where it matters most.
+
+    Args:    grid_seeds: with how many seeds the runs around the plan are made.
+    """
     target, advised = TARGETS[name], read_advice(plan_path(name))
     stamp = {"plan_blob": require_committed(plan_path(name))}
     ours = next(row for row in advised if row.method == OURS)
     grid = list(around(target, ours))
     methods = {row.method: row.run(target, seed=0) for row in advised}
-    runs = [*grid, *methods.values()]
+    published = [run for method, run in methods.items() if method in PUBLISHED[target.parametrization]]
+    runs = [*grid, *(run for run in methods.values() if run not in published)]
     _sweep(name, runs, stamp, workers)
     at_batch = [run for run in grid if run.batch_tokens == ours.batch_tokens]
-    again = [*best_two(at_batch, read_losses(runs_path(name))), *(methods[method] for method in REPEATED)]
-    _sweep(name, [*runs, *(replace(run, seed=seed) for run in again for seed in SEEDS)], stamp, workers)
+    losses = read_losses(runs_path(name))
+    kept = [methods[method] for method in REPEATED]
+    again = [*best_two(at_batch, losses), *best_two(runs, losses), *kept]
+    runs += [replace(run, seed=seed) for run in again for seed in SEEDS]
+    runs += [replace(run, seed=seed) for seed in range(1, grid_seeds) for run in grid]
+    _sweep(name, [*runs, *published], stamp, workers)
 
 
 def _sweep(name: str, runs: list[Run], stamp: dict[str, str], workers: int) -> None:
@@ -101,11 +110,12 @@ def main() -> None:
     """Train the named targets."""
     parser = argparse.ArgumentParser(description="Train planned targets around their plans; resumable.")
     parser.add_argument("names", nargs="+", choices=sorted(TARGETS))
+    parser.add_argument("--grid-seeds", type=int, default=1, help="seeds of the runs around the plan")
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
     for name in arguments.names:
         try:
-            train_target(name, workers=arguments.workers)
+            train_target(name, grid_seeds=arguments.grid_seeds, workers=arguments.workers)
         except ValueError as error:
             sys.exit(str(error))
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import exp, isfinite, log
 from pathlib import Path
 from statistics import mean
@@ -43,25 +43,35 @@ class Verdict:
     batch_held: bool | None
 
 
+def aligned(losses: Losses) -> dict[Run, float]:
+    """Finite losses, those of other seeds moved by the mean difference to seed 0 where both were run."""
+    finite = {run: loss for run, loss in losses.items() if isfinite(loss)}
+    differences: dict[int, list[float]] = {}
+    for run, loss in finite.items():
+        twin = replace(run, seed=0)
+        if twin in finite:
+            differences.setdefault(run.seed, []).append(loss - finite[twin])
+    offsets = {seed: mean(found) for seed, found in differences.items()}
+    return {run: loss - offsets[run.seed] for run, loss in finite.items() if run.seed in offsets}
+
+
 def measured_optimum(losses: Losses) -> tuple[float, float] | None:
-    """LR and batch at the minimum of a smooth surface through the runs with seed 0; None with too few."""
-    runs = [run for run, loss in losses.items() if run.seed == 0 and isfinite(loss)]
+    """LR and batch at the minimum of a smooth surface through the runs of all seeds; None with too few."""
+    runs = aligned(losses)
     found = smoothed_optimum(
         np.log([run.lr for run in runs]),
         np.log([run.batch_tokens for run in runs]),
-        np.array([losses[run] for run in runs]),
+        np.array(list(runs.values())),
     )
     return None if found is None else (exp(found[0]), exp(found[1]))
 
 
 def best_lr_at(losses: Losses, batch_tokens: int) -> float | None:
-    """Vertex of a parabola through log loss against log LR at a batch, seed 0; None with too few runs."""
-    here = [
-        (run.lr, loss) for run, loss in losses.items() if (run.batch_tokens, run.seed) == (batch_tokens, 0)
-    ]
-    best = min((loss for _, loss in here if isfinite(loss)), default=float("nan"))
+    """Vertex of a parabola through log loss against log LR at a batch, all seeds; None with too few LRs."""
+    here = [(run.lr, loss) for run, loss in aligned(losses).items() if run.batch_tokens == batch_tokens]
+    best = min((loss for _, loss in here), default=float("nan"))
     near = [(log(lr), log(loss)) for lr, loss in here if loss < best * (1 + NEAR)]
-    if len(near) < 4:
+    if len({log_lr for log_lr, _ in near}) < 4:
         return None
     curvature, slope, _ = np.polyfit(*zip(*near, strict=True), 2)
     return exp(-slope / (2 * curvature)) if curvature > 0 else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import log, nan
 
 import pytest
@@ -36,6 +37,13 @@ def test_the_measured_optimum_is_the_bowls() -> None:
     assert found is not None
     assert found[0] == pytest.approx(BEST_LR, rel=0.05)
     assert found[1] == pytest.approx(BEST_BATCH, rel=0.05)
+
+
+def test_another_seeds_luck_moves_no_optimum() -> None:
+    """All losses with seed 1 are lower by as much; only some points were run with it."""
+    lucky = {replace(at, seed=1): loss - 0.05 for at, loss in LOSSES.items() if at.lr > 0.01}
+    assert measured_optimum(LOSSES | lucky) == pytest.approx(measured_optimum(LOSSES), rel=0.05)
+    assert best_lr_at(LOSSES | lucky, 256) == pytest.approx(best_lr_at(LOSSES, 256), rel=1e-3)
 
 
 def test_the_best_lr_at_a_batch_lies_in_the_valley() -> None:
