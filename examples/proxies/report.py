@@ -13,6 +13,7 @@ from pathlib import Path
 from statistics import mean
 
 import numpy as np
+from numpy.typing import NDArray
 
 from examples.proxies.advising import (
     OURS,
@@ -25,11 +26,13 @@ from examples.proxies.advising import (
 )
 from examples.proxies.figure import drawing
 from examples.proxies.runs import Run, read_losses
-from hptransfer.numerics.grid_loss import smoothed_optimum
 
 Losses = Mapping[Run, float]
 
-NEAR = 0.015  # excess loss of the runs that a parabola is drawn through
+Floats = NDArray[np.float64]
+
+NEAR = 0.01  # excess loss of the runs that an optimum is read from, as in `hptransfer backtest`
+RESAMPLES = 400
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,16 @@ class Verdict:
     mean_excess: float | None  # over the best mean of three seeds; None where other seeds were not run
     lr_held: bool | None  # whether the 90 % interval held the measured optimum; None without one
     batch_held: bool | None
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """Where the runs at a target say that the best LR and batch are, with 90 % ranges."""
+
+    lr: float
+    batch_tokens: float
+    lr_range: tuple[float, float]
+    batch_range: tuple[float, float]
 
 
 def aligned(losses: Losses) -> dict[Run, float]:
@@ -55,15 +68,43 @@ def aligned(losses: Losses) -> dict[Run, float]:
     return {run: loss - offsets[run.seed] for run, loss in finite.items() if run.seed in offsets}
 
 
-def measured_optimum(losses: Losses) -> tuple[float, float] | None:
-    """LR and batch at the minimum of a smooth surface through the runs of all seeds; None with too few."""
-    runs = aligned(losses)
-    found = smoothed_optimum(
-        np.log([run.lr for run in runs]),
-        np.log([run.batch_tokens for run in runs]),
-        np.array(list(runs.values())),
-    )
-    return None if found is None else (exp(found[0]), exp(found[1]))
+def measured_optimum(losses: Losses) -> Optimum | None:
+    """The vertex of a quadratic in (log LR, log batch) through log loss of the runs near the best, all seeds.
+
+    A target has too few runs for the cubic that `hptransfer backtest` draws through a whole grid. The 90 %
+    range is that of redrawn residuals. None where the quadratic has no minimum among the runs.
+    """
+    known = aligned(losses)
+    highest = min(known.values()) * (1 + NEAR)
+    near = [run for run, loss in known.items() if loss <= highest]
+    points = np.log([[run.lr, run.batch_tokens] for run in near])
+    centre, log_loss = points.mean(axis=0), np.log([known[run] for run in near])
+    u, v = (points - centre).T
+    terms = np.column_stack([np.ones_like(u), u, v, u * u, u * v, v * v])
+    if np.linalg.matrix_rank(terms) < terms.shape[1] or len(near) <= terms.shape[1]:
+        return None
+    to_coefficients = np.linalg.pinv(terms)
+    coefficients = to_coefficients @ log_loss
+    found = _vertex(coefficients)
+    if found is None or (found < np.min([u, v], axis=1)).any() or (found > np.max([u, v], axis=1)).any():
+        return None
+    smooth = terms @ coefficients
+    noise = np.sqrt(((log_loss - smooth) ** 2).sum() / (len(near) - terms.shape[1]))
+    draws = smooth + noise * np.random.default_rng(0).standard_normal((RESAMPLES, len(near)))
+    others = [other for row in draws @ to_coefficients.T if (other := _vertex(row)) is not None]
+    low, high = np.exp(np.percentile(others, [5, 95], axis=0) + centre)
+    lr, batch = np.exp(found + centre)
+    return Optimum(float(lr), float(batch), (float(low[0]), float(high[0])), (float(low[1]), float(high[1])))
+
+
+def _vertex(coefficients: Floats) -> Floats | None:
+    """Where a quadratic in two coordinates is least; None where it is not a bowl."""
+    _, x, y, xx, xy, yy = coefficients
+    curvature = np.array([[2 * xx, xy], [xy, 2 * yy]])
+    if np.linalg.eigvalsh(curvature)[0] <= 0:
+        return None
+    vertex: Floats = -np.linalg.solve(curvature, [x, y])
+    return vertex
 
 
 def best_lr_at(losses: Losses, batch_tokens: int) -> float | None:
@@ -80,7 +121,13 @@ def best_lr_at(losses: Losses, batch_tokens: int) -> float | None:
 def optimum_text(losses: Losses, batch_tokens: int) -> str:
     """The measured optimum in words, of all and at the planned batch."""
     found, lr = measured_optimum(losses), best_lr_at(losses, batch_tokens)
-    where = "unknown" if found is None else f"LR {found[0]:.2g}, {found[1]:.0f} tokens a batch"
+    where = "not among the runs"
+    if found is not None:
+        (lr_lo, lr_hi), (batch_lo, batch_hi) = found.lr_range, found.batch_range
+        where = (
+            f"at LR {found.lr:.2g} ({lr_lo:.2g} to {lr_hi:.2g}) and {found.batch_tokens:.0f} tokens a batch "
+            f"({batch_lo:.0f} to {batch_hi:.0f})"
+        )
     return f"measured optimum {where}; at {batch_tokens} tokens LR {'unknown' if lr is None else f'{lr:.2g}'}"
 
 
@@ -99,7 +146,7 @@ def judge(target: ProofTarget, advised: Sequence[Advice], losses: Losses) -> Ite
     """
     best = min(loss for run, loss in losses.items() if run.seed == 0 and isfinite(loss))
     means, optimum = seed_means(losses), measured_optimum(losses)
-    lr, batch = optimum or (None, None)
+    lr, batch = (None, None) if optimum is None else (optimum.lr, optimum.batch_tokens)
     for row in advised:
         run = row.run(target, seed=0)
         if run not in losses:

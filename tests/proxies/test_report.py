@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from math import log, nan
 
@@ -35,14 +36,32 @@ LOSSES = {
 def test_the_measured_optimum_is_the_bowls() -> None:
     found = measured_optimum(LOSSES)
     assert found is not None
-    assert found[0] == pytest.approx(BEST_LR, rel=0.05)
-    assert found[1] == pytest.approx(BEST_BATCH, rel=0.05)
+    assert found.lr == pytest.approx(BEST_LR, rel=1e-3)
+    assert found.batch_tokens == pytest.approx(BEST_BATCH, rel=1e-3)
+    assert found.lr_range == pytest.approx((BEST_LR, BEST_LR), rel=1e-3)  # no noise, nothing to redraw
+
+
+def test_noise_widens_the_range_of_the_optimum_and_the_range_holds_it() -> None:
+    rng = random.Random(0)
+    found = measured_optimum({at: loss * (1 + rng.gauss(0, 1e-3)) for at, loss in LOSSES.items()})
+    assert found is not None
+    for true, (low, high) in ((BEST_LR, found.lr_range), (BEST_BATCH, found.batch_range)):
+        assert low < true < high < 2 * low
+
+
+def test_an_optimum_beyond_the_runs_is_not_made_up() -> None:
+    assert measured_optimum({at: loss for at, loss in LOSSES.items() if at.batch_tokens >= 512}) is None
+    assert measured_optimum({at: loss for at, loss in LOSSES.items() if at.batch_tokens == 256}) is None
 
 
 def test_another_seeds_luck_moves_no_optimum() -> None:
     """All losses with seed 1 are lower by as much; only some points were run with it."""
     lucky = {replace(at, seed=1): loss - 0.05 for at, loss in LOSSES.items() if at.lr > 0.01}
-    assert measured_optimum(LOSSES | lucky) == pytest.approx(measured_optimum(LOSSES), rel=0.05)
+    both, one = measured_optimum(LOSSES | lucky), measured_optimum(LOSSES)
+    assert both is not None
+    assert one is not None
+    assert both.lr == pytest.approx(one.lr, rel=1e-3)
+    assert both.batch_tokens == pytest.approx(one.batch_tokens, rel=1e-3)
     assert best_lr_at(LOSSES | lucky, 256) == pytest.approx(best_lr_at(LOSSES, 256), rel=1e-3)
 
 
