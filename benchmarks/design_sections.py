@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hptransfer.designing import FLOPS_PER_PARAM_TOKEN, GUESS_STD, LEAST_CELLS, STEPS, State, begin
+from hptransfer.designing import FLOPS_PER_PARAM_TOKEN, GUESS_STD, State, begin, runs_a_cell
 from hptransfer.errors import HptransferError
 from hptransfer.fitting import fit
 from hptransfer.law import Law, PowerLaw
@@ -18,7 +18,7 @@ from hptransfer.numerics.design import Candidates, choose_runs
 from hptransfer.numerics.grid_loss import excess_at
 from hptransfer.planning import Target, plan_targets
 from hptransfer.readers import read_sweep
-from hptransfer.sweep import BoolArray, FloatArray, Sweep, part_of_sweep, take_cells
+from hptransfer.sweep import BoolArray, FloatArray, IntArray, Sweep, part_of_sweep, take_cells
 
 PROJECT = Path(__file__).resolve().parents[1]
 STEP_LAW = PROJECT.parent / "shared/data/steplaw/dense_lr_bs_loss_upto_537M.csv"
@@ -26,7 +26,6 @@ TRAINING_BELOW, HELD_OUT_ABOVE = 3e8, 4e8  # params
 STAGES = (12, 24, 48, 96)  # runs after which the law is refitted
 REPORTED = STAGES[1:]
 SEEDS = 10
-REACH = float(STEPS.max())  # offsets that `design` proposes
 
 Row = tuple[str, str, str]
 
@@ -81,9 +80,12 @@ def _designed(
     taken = np.zeros(training.n_runs, dtype=np.bool_)
     state = _misguided(begin(None, target), rng.normal(0.0, GUESS_STD, 2))
     for n_runs in STAGES:
-        away = runs - state.guess(cells)[training.cell]
-        usable = np.flatnonzero(~taken & ~training.diverged & (np.abs(away).max(axis=1) <= REACH))
-        cell, offset = training.cell[usable], away[usable]
+        n_new = n_runs - int(taken.sum())
+        per_cell = runs_a_cell(n_new, len(cells))
+        free = np.flatnonzero(~taken & ~training.diverged)
+        usable = _nearest(state.points(cells, per_cell=per_cell), runs, training.cell, free)
+        cell = training.cell[usable]
+        offset = runs[usable] - state.guess(cells)[cell]
         candidates = Candidates(cell, offset, _cost(training)[usable], repeatable=False)
         chosen = choose_runs(
             candidates,
@@ -91,14 +93,25 @@ def _designed(
             state.knowledge(cells),
             state.assumed,
             budget=np.inf,
-            n_runs=n_runs - int(taken.sum()),
-            most_per_cell=-(-n_runs // LEAST_CELLS),
+            n_runs=n_new,
+            most_per_cell=per_cell,
         )
         taken = taken.copy()
         taken[usable[chosen]] = True
         state = begin(part_of_sweep(training, taken), target)
         if n_runs in REPORTED:
             yield n_runs, taken, None if state.notes else state.law
+
+
+def _nearest(wanted: FloatArray, runs: FloatArray, cell: IntArray, free: IntArray) -> IntArray:
+    """For each wanted point (n_cells, per_cell, 2), the nearest run of the grid that is still free."""
+    found: list[int] = []
+    for here, points in enumerate(wanted):
+        left = free[cell[free] == here].tolist()
+        for point in points:
+            distance = np.abs(runs[left] - point).sum(axis=1)
+            found.append(left.pop(int(distance.argmin())))
+    return np.array(found, dtype=np.int64)
 
 
 def _misguided(state: State, off: FloatArray) -> State:

@@ -18,6 +18,7 @@ from hptransfer.fitting import fit
 from hptransfer.law import Law, PowerLaw
 from hptransfer.numerics.arrays import FloatArray, IntArray
 from hptransfer.numerics.design import (
+    OPENING_RUNS,
     Assumptions,
     Candidates,
     Knowledge,
@@ -25,6 +26,7 @@ from hptransfer.numerics.design import (
     choose_runs,
     expected_variances,
     gather,
+    space_filling,
 )
 from hptransfer.planning import Target
 from hptransfer.prediction import predict_log, round_batch
@@ -39,7 +41,6 @@ GUESS_STD = math.log(3.0) / 1.645
 
 FLOPS_PER_PARAM_TOKEN = 6.0
 DEFAULT_RUNS = 12
-LEAST_CELLS = 4  # two sizes by two horizons: the least that separates params from tokens
 MORE_LEVELS_FROM = 24  # runs that pay for a third level of params and tokens
 SPAN = 8.0  # largest over smallest params, and tokens, of a first sweep
 LEAST_SPAN = 2.0
@@ -52,8 +53,8 @@ GROWTH = (2.0, 4.0)  # beyond the largest params and tokens of a sweep
 ROUNDING_ROOM = 0.95  # params and tokens of a first sweep are rounded to two digits
 LARGEST_SHARE = 0.3  # of the budget, for one run
 RUNS_A_REPEAT = 12
-STEPS = np.log(2.0) * np.array([-2.0, -1.0, 0.0, 1.0, 2.0])
-"""Offsets of LR and of batch from the guess: factors of two, as most grids."""
+FIRST_REACH, NEXT_REACH = (1.2, 1.5), (0.8, 1.1)
+"""How far runs spread about a published guess, and about a fitted one: log LR along the valley, log batch."""
 
 LR_CURVATURE, BATCH_CURVATURE, RIDGE = 0.02, 0.016, 0.5
 """Excess log loss per squared natural log, the median cell of Step Law's grid; the valley's slope."""
@@ -155,7 +156,9 @@ def design(
             f"{short_count(math.exp(cells[cost.argmin(), 1]))} tokens) costs {cost.min():.3g}."
         )
         raise UsageError(msg)
-    candidates = state.candidates(cells, largest=max(LARGEST_SHARE * budget_flops, float(cost.min())))
+    per_cell = runs_a_cell(n_runs, len(cells))
+    largest = max(LARGEST_SHARE * budget_flops, float(cost.min()))
+    candidates = state.candidates(cells, largest=largest, per_cell=per_cell)
     repeats = n_runs // RUNS_A_REPEAT if n_runs > RUNS_A_REPEAT else 0
     asked, known = state.question(cells), state.knowledge(cells)
     chosen = choose_runs(
@@ -165,7 +168,7 @@ def design(
         state.assumed,
         budget=budget_flops - repeats * float(candidates.cost.min()),
         n_runs=n_runs - repeats,
-        most_per_cell=-(-n_runs // LEAST_CELLS),
+        most_per_cell=per_cell,
     )
     chosen = _with_repeats(chosen, candidates.cost, repeats, budget_flops)
     found = gather(candidates.cell[chosen], candidates.offset[chosen], state.assumed, n_cells=len(cells))
@@ -233,11 +236,26 @@ class State:
         cell = place[sweep.cell[usable]]
         return gather(cell, runs - self.guess(cells)[cell], self.assumed, n_cells=len(cells))
 
-    def candidates(self, cells: FloatArray, *, largest: float) -> Candidates:
-        """Every cell with every offset, without runs that cost too much or are over in a few steps."""
-        grid = np.stack(np.meshgrid(STEPS, STEPS, indexing="ij"), axis=-1).reshape(-1, 2)
-        cell = np.repeat(np.arange(len(cells)), len(grid))
-        offset = np.tile(grid, (len(cells), 1))
+    @property
+    def reach(self) -> FloatArray:
+        """How far the next runs spread about the guess, (2,); a sweep's own law is a better guess."""
+        return np.array(FIRST_REACH if self.law.id == GUESS else NEXT_REACH)
+
+    def points(self, cells: FloatArray, *, per_cell: int) -> FloatArray:
+        """Log LR and log batch to try, (n_cells, per_cell, 2), filling the space about the guess.
+
+        No two cells share a setting: each takes the sequence up where the one before it left it, and runs
+        that a cell has already had are not repeated.
+        """
+        first = np.cumsum(self.knowledge(cells).runs + per_cell) - per_cell
+        offset = (2 * space_filling(first[:, None] + np.arange(per_cell)) - 1) * self.reach
+        offset[..., 0] += RIDGE * offset[..., 1]
+        return self.guess(cells)[:, None] + offset
+
+    def candidates(self, cells: FloatArray, *, largest: float, per_cell: int) -> Candidates:
+        """Points of every cell, without runs that cost too much or are over in a few steps."""
+        offset = (self.points(cells, per_cell=per_cell) - self.guess(cells)[:, None]).reshape(-1, 2)
+        cell = np.repeat(np.arange(len(cells)), per_cell)
         cost = FLOPS_PER_PARAM_TOKEN * np.exp(cells.sum(axis=1))[cell]
         steps = np.exp(cells[cell, 1] - self.guess(cells)[cell, 1] - offset[:, 1])
         kept = (cost <= largest) & (steps >= LEAST_STEPS)
@@ -251,6 +269,11 @@ class State:
         return Expected(
             *((significant(float(a)), significant(float(b))) for a, b in zip(low, high, strict=True))
         )
+
+
+def runs_a_cell(n_runs: int, n_cells: int) -> int:
+    """At most so many of the next runs go to one cell: an even share, and enough to bracket an optimum."""
+    return max(OPENING_RUNS, -(-n_runs // n_cells))
 
 
 def begin(sweep: Sweep | None, target: Target) -> State:

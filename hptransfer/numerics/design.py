@@ -27,6 +27,8 @@ OPENING_RUNS = 3
 """Runs until a cell has shown floor and optimum. Until then a run is judged as though the floor were known:
 the first runs of a cell pay off only together, and a choice one run at a time would never begin."""
 
+PLASTIC_NUMBER = 1.3247179572447460  # real root of x**3 = x + 1
+
 COST_EXPONENT = 0.4
 """Power of the cost that a gain is divided by. Source: arXiv:2604.22753 (active experiment selection)."""
 
@@ -88,6 +90,15 @@ class Knowledge:
 
     local: FloatArray
     runs: IntArray
+
+
+def space_filling(index: IntArray) -> FloatArray:
+    """Points of the unit square that fill it evenly from any index on, (..., 2) for index (...).
+
+    Source:  Roberts 2018, "The unreasonable effectiveness of quasirandom sequences" (R2).
+    """
+    steps = PLASTIC_NUMBER ** -np.array([1.0, 2.0])
+    return np.asarray((0.5 + np.asarray(index)[..., None] * steps) % 1.0)
 
 
 def run_information(offset: FloatArray, assumed: Assumptions) -> FloatArray:
@@ -168,6 +179,9 @@ def choose_runs(
         allowed = (candidates.cost <= left) & (new[candidates.cell] < most_per_cell)
         if not candidates.repeatable:
             allowed &= chosen == 0
+        begun = allowed & ((runs > 0) & (runs < OPENING_RUNS))[candidates.cell]
+        if begun.any():  # one or two runs of a cell tell nothing without the third
+            allowed = begun
         if not allowed.any():
             break
         gain = (

@@ -17,6 +17,7 @@ from hptransfer.numerics.design import (
     gather,
     optimum_information,
     run_information,
+    space_filling,
 )
 
 HESSIAN = np.array([[0.04, -0.02], [-0.02, 0.032]])
@@ -116,3 +117,18 @@ def test_repeats_are_allowed_only_where_asked_for() -> None:
     few = Candidates(np.zeros(2, dtype=np.int64), STAR[:2], np.ones(2), repeatable=True)
     again = choose_runs(few, ASKED, nothing_known(), ASSUMED, budget=9.0, n_runs=5, most_per_cell=9)
     assert len(again) == 5
+
+
+@pytest.mark.parametrize("first", [0, 7, 1000])
+def test_points_fill_the_square_from_any_index_on(first: int) -> None:
+    """Each of the nine equal boxes gets its share of 90 points, within 30 %."""
+    points = space_filling(first + np.arange(90))
+    counts = np.histogram2d(*points.T, bins=3, range=[[0, 1], [0, 1]])[0]
+    assert np.abs(counts - 10).max() <= 3
+
+
+def test_a_cell_that_was_begun_is_bracketed_before_another_is() -> None:
+    chosen = choose_runs(
+        all_candidates(), ASKED, nothing_known(), ASSUMED, budget=1e3, n_runs=6, most_per_cell=5
+    )
+    assert sorted(np.bincount(all_candidates().cell[chosen], minlength=4).tolist())[-2:] == [3, 3]
