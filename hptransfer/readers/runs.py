@@ -75,7 +75,9 @@ class RawRuns:
         return SetAside(file, line, reason, message, self.where(row))
 
     def places(self) -> tuple[str, ...]:
-        """Return the place of each row, or nothing where every one is simply a line."""
+        """Return the place of each row, file named if several; nothing where all are lines of one file."""
+        if len(self.files) > 1:
+            return tuple(f"{plain(self.place(row)[0])}, {self.where(row)}" for row in range(len(self)))
         if all(say(1) == "line 1" for say in self.say_where):
             return ()
         return tuple(self.where(row) for row in range(len(self)))

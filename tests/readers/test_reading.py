@@ -536,3 +536,14 @@ def test_the_published_step_law_grid_is_15_cells() -> None:
     assert (sweep.n_runs, sweep.n_cells, sweep.seq_len) == (1746, 15, 2048)
     assert sweep.set_aside == ()
     assert sweep.diverged.mean() == pytest.approx(0.09, abs=0.01)  # 9 % by the data's own description
+
+
+def test_runs_of_several_files_say_which_file(tmp_path: Path) -> None:
+    header = "params,tokens,lr,batch_tokens,loss\n"
+    for name, lr in (("a.csv", "1e-3"), ("b.csv", "2e-3")):
+        (tmp_path / name).write_text(f"{header}1e8,2e9,{lr},65536,3.0\n1e8,2e9,4e-3,65536,3.{lr[0]}\n")
+    both = read_sweep([tmp_path / "a.csv", tmp_path / "b.csv"])
+    assert [both.where(run) for run in range(both.n_runs)] == [
+        f"{tmp_path / name}, line {line}" for name in ("a.csv", "b.csv") for line in (2, 3)
+    ]
+    assert read_sweep(tmp_path / "a.csv").where(0) == "line 2"
