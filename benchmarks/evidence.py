@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 
 import design_sections
 import proof_sections
+import diagnosis_sections
 import schedule_sections
 
 if TYPE_CHECKING:
@@ -516,6 +517,7 @@ SECTIONS: dict[str, Callable[[], Iterator[Row]]] = {
     **schedule_sections.SECTIONS,
     **design_sections.SECTIONS,
     **proof_sections.SECTIONS,
+    "diagnostics": diagnosis_sections.diagnostics,
     "shapes": shapes,
     "million-rows": million_rows,
     "hostile-inputs": hostile_inputs,

@@ -23,8 +23,8 @@ from hptransfer.estimators.common import (
     usable_runs,
     varied_inputs,
 )
+from hptransfer.labels import REPEATED_EVERYWHERE, is_size, mislabelled_sizes, mislabelled_text
 from hptransfer.law import CellSummary
-from hptransfer.numerics.ties import chance_of, equal_losses
 from hptransfer.quantities import short_count
 from hptransfer.sweep import BoolArray, FloatArray, IntArray, SetAside, Sweep, part_of_sweep
 
@@ -34,17 +34,10 @@ NEAR_OPTIMAL = 0.0025
 TUNED = frozenset({"weight_decay", "beta1", "beta2", "epsilon", "grad_clip"})
 """Settings that are tuned like the LR: runs that differ in them can still be compared by their loss."""
 
-CHANCE = 1e-3
-"""Equal losses less likely than this by chance mean that rows are mislabelled."""
-
 COARSE_LEVELS = 3
 MIN_BATCH_CELLS = 2
 MAX_PARTS = 200
 EXAMPLES = 3
-_REPEATED = (
-    "in all model sizes runs have exactly the loss of a run with another LR or batch: the losses are made "
-    "up, or labels are wrong throughout. Nothing is left out for it."
-)
 _SHOWN = 6
 _UNKNOWN = -1
 
@@ -150,11 +143,11 @@ def diagnose(
     Returns: the part that supports the most, by `Part.rank`.
     """
     varying = {name: column for name, column in settings.items() if _n_values(column.codes) > 1}
-    sizes, everywhere = _mislabelled_sizes(sweep)
+    sizes, everywhere = mislabelled_sizes(sweep)
     without = tuple(
         ("params", float(value))
         for size in sizes
-        for value in np.unique(sweep.params[_is_size(sweep, size)])
+        for value in np.unique(sweep.params[is_size(sweep, size)])
         if can_exclude_params
     )
     usable = ~np.isin(sweep.params, [value for _, value in without])
@@ -170,7 +163,7 @@ def diagnose(
         best, wider = wider, None
     findings = [
         *_mislabelled(sweep, sizes),
-        *([Finding("repeated-losses", _REPEATED)] if everywhere else []),
+        *([Finding("repeated-losses", REPEATED_EVERYWHERE)] if everywhere else []),
         *_set_aside(sweep.set_aside),
         *_mixed(varying),
         *_other_columns(sweep, {**settings}, others or {}),
@@ -315,49 +308,11 @@ def _cell_grid(sweep: Sweep, rows: IntArray, summary: CellSummary) -> CellGrid:
 # --- findings ----------------------------------------------------------------------------------------
 
 
-def _mislabelled_sizes(sweep: Sweep) -> tuple[list[float], bool]:
-    """Params of the model sizes where more runs share a loss under other LRs or batches than by chance.
-
-    Where all of several sizes do, none is named, and the second value is True.
-    """
-    rows = np.flatnonzero(~sweep.diverged & (sweep.loss > 0))
-    if not len(rows):
-        return [], False
-    is_equal, expected = equal_losses(
-        sweep.loss[rows], sweep.lr[rows], sweep.batch_tokens[rows], sweep.cell[rows]
-    )
-    params = sweep.cell_params[sweep.cell[rows]]
-    sizes = np.unique(params)
-    found = [
-        float(size)
-        for size in sizes
-        if chance_of(int(is_equal[params == size].sum()) // 2, float(expected[params == size].sum()) / 2)
-        < CHANCE / len(sizes)
-    ]
-    everywhere = len(found) == len(sizes)
-    return ([] if everywhere else found), everywhere
-
-
 def _mislabelled(sweep: Sweep, sizes: Iterable[float]) -> Iterator[Finding]:
-    """Name each mislabelled model size, with the first of its lines."""
+    """Name each mislabelled model size."""
     for size in sizes:
-        rows = np.flatnonzero(_is_size(sweep, size) & ~sweep.diverged)
-        equal, _ = equal_losses(sweep.loss[rows], sweep.lr[rows], sweep.batch_tokens[rows], sweep.cell[rows])
-        where = [sweep.where(int(row)) for row in rows[equal][np.argsort(sweep.line[rows[equal]])]]
-        first = rows[equal][0]
-        same = rows[(sweep.loss[rows] == sweep.loss[first]) & (sweep.cell[rows] == sweep.cell[first])]
-        shown = ", ".join(where[:_SHOWN]) + (", ..." if len(where) > _SHOWN else "")
-        lrs = " and ".join(f"{lr:g}" for lr in np.unique(sweep.lr[same]))
-        yield Finding(
-            "mislabelled-rows",
-            f"{short_count(size)} params ({size:.0f}): {len(where)} runs have exactly the loss of a run with "
-            f"another LR or batch ({shown}; for example loss {sweep.loss[same[0]]:.7g} at LR {lrs}). "
-            "Rounding does not explain that: labels are wrong. The size is left out of what follows.",
-        )
-
-
-def _is_size(sweep: Sweep, size: float) -> BoolArray:
-    return np.asarray(sweep.cell_params[sweep.cell] == size)
+        text = f"{mislabelled_text(sweep, size)} The size is left out of what follows."
+        yield Finding("mislabelled-rows", text)
 
 
 def _set_aside(set_aside: Sequence[SetAside]) -> Iterator[Finding]:

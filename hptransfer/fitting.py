@@ -17,9 +17,10 @@ from hptransfer import __version__
 from hptransfer.errors import UsageError, did_you_mean, plain
 from hptransfer.estimators import near_optimal, surface
 from hptransfer.estimators.common import Estimate, Estimator, FitOptions
-from hptransfer.law import Fit, Input, Law, Note, SetAsideCount, Source
+from hptransfer.law import Evidence, Fit, Input, Law, Note, SetAsideCount, Source
 from hptransfer.loss_fitting import loss_part
 from hptransfer.published import law_ids
+from hptransfer.soundness import examine
 from hptransfer.sweep import FloatArray, Sweep, SweepSource
 
 ESTIMATORS: Mapping[str, Estimator] = {
@@ -80,6 +81,7 @@ def _law(sweep: Sweep, options: FitOptions, estimate: Estimate, law_id: str | No
     """Put the estimate and everything known about the sweep into one record."""
     files = ", ".join(plain(source.file) for source in sweep.sources)
     carried = (Note(code=code, message=message) for code, message in sweep.warnings)
+    evidence, doubts = examine(sweep, estimate)
     loss, loss_notes = loss_part(
         sweep, floors=estimate.floors, seed=options.seed, resamples=options.resamples
     )
@@ -97,12 +99,12 @@ def _law(sweep: Sweep, options: FitOptions, estimate: Estimate, law_id: str | No
         loss_unit=sweep.loss_unit,
         setting={name: plain(v) if isinstance(v, str) else v for name, v in sweep.setting.items()},
         fitted_on=_ranges(sweep),
-        warnings=(*carried, *estimate.warnings, *loss_notes),
-        fit=_fit_record(sweep, options, estimate),
+        warnings=(*carried, *estimate.warnings, *doubts, *loss_notes),
+        fit=_fit_record(sweep, options, estimate, evidence),
     )
 
 
-def _fit_record(sweep: Sweep, options: FitOptions, estimate: Estimate) -> Fit:
+def _fit_record(sweep: Sweep, options: FitOptions, estimate: Estimate, evidence: Evidence) -> Fit:
     """How the law came about. `runs` counts every row, `runs_used` the finished runs the estimator saw."""
     return Fit(
         estimator=options.estimator,
@@ -119,6 +121,7 @@ def _fit_record(sweep: Sweep, options: FitOptions, estimate: Estimate) -> Fit:
         data_share=dict(estimate.data_share),
         choices=estimate.choices,
         bend=dict(estimate.bend),
+        evidence=evidence,
         draw_columns=estimate.draw_columns,
         draws=tuple(tuple(row) for row in estimate.draws.tolist()),
     )
@@ -145,12 +148,14 @@ def _set_aside_counts(sweep: Sweep) -> Iterable[SetAsideCount]:
 
 
 def _ranges(sweep: Sweep) -> dict[Input, tuple[float, float]]:
-    """Smallest and largest params, tokens and batch (tokens) among the runs that finished."""
+    """Smallest and largest params, tokens, compute (6 N D), tokens per param and batch of finished runs."""
     finished = ~sweep.diverged
     columns: dict[Input, FloatArray] = {
         "params": sweep.cell_params[sweep.cell],
         "tokens": sweep.cell_tokens[sweep.cell],
     }
+    columns["flops"] = 6.0 * columns["params"] * columns["tokens"]
+    columns["tokens_per_param"] = columns["tokens"] / columns["params"]
     if sweep.has_batch:
         columns["batch_tokens"] = sweep.batch_tokens
     return {name: (float(v[finished].min()), float(v[finished].max())) for name, v in columns.items()}

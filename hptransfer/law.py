@@ -298,6 +298,37 @@ class Curvature(Record):
     std: Positive
 
 
+class Repeats(Record):
+    """Runs of one cell, LR and batch that were made more than once, near their cell's best."""
+
+    runs: int
+    degrees: int  # of freedom
+    std: Annotated[float, Field(ge=0, allow_inf_nan=False)]  # of log loss, pooled
+
+
+class CellInfluence(Record):
+    """One cell against the line through all the others; by quantity: peak_lr, batch_tokens, loss, noise.
+
+    `t` is Student's t of its own value against the others, `change` how far leaving it out moves the log of
+    what is planned at ten times the largest compute.
+    """
+
+    params: Positive
+    tokens: Positive
+    t: dict[str, FiniteFloat] = {}
+    change: dict[str, FiniteFloat] = {}
+
+
+class Evidence(Record):
+    """What the runs say about the design, the noise and each cell; see docs/diagnostics.md."""
+
+    condition: Positive | None = None  # largest over smallest spread of the cells in (log params, log tokens)
+    correlation: FiniteFloat | None = None  # of log params and log tokens over cells
+    repeats: Repeats | None = None
+    noise_std: Positive | None = None  # log loss about each cell's own polynomial, median over cells
+    influence: tuple[CellInfluence, ...] = ()
+
+
 class Fit(Record):
     """How a fitted law came about.
 
@@ -319,6 +350,7 @@ class Fit(Record):
     data_share: dict[str, FiniteFloat] = {}
     choices: Choices | None = None
     bend: dict[str, Curvature] = {}
+    evidence: Evidence | None = None
     draw_columns: tuple[str, ...] = ()
     draws: tuple[tuple[FiniteFloat, ...], ...] = ()  # one bootstrap draw a line in the file
 

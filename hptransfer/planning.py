@@ -428,6 +428,8 @@ def _reach(law: Law, target: Target, batch_tokens: float | None) -> dict[str, Re
     at |= _others(law, target)
     if asks_for_flops(law):
         at["flops"] = _flops(law, target)
+    elif law.fit is not None:  # a fitted law's range of compute is in 6 N D
+        at["flops"] = 6.0 * target.params * target.tokens
     if batch_tokens is not None and (takes_batch(law) or target.batch_tokens is not None):
         at["batch_tokens"] = batch_tokens
     reach: dict[str, Reach] = {}

@@ -201,24 +201,43 @@ def _half_width(power: PowerLaw, logs: Mapping[str, Numbers], law: Law, xp: Any)
     spread = power.uncertainty
     if spread is None:
         return None
-    x = [1.0, *(logs[name] for name in power.exponents)]
-    sampling = xp.maximum(_quadratic(x, spread.covariance), 0.0)
     beyond = 0.0
     for name in ("params", "tokens"):
         if name in law.fitted_on:
             low, high = law.fitted_on[name]
             outside = xp.maximum(xp.maximum(math.log(low) - logs[name], logs[name] - math.log(high)), 0.0)
             beyond = beyond + outside**2
+    parts = variance_parts(power, spread, logs, xp)
     structural = spread.structural_std**2 + spread.structural_slope**2 * beyond
-    structural = structural + _form_variance(spread, x, xp)
-    for bend in spread.bends:
-        structural = structural + _bend_variance(bend, logs[bend.input], x)
-    clustered = sampling + spread.cell_std**2
-    variance = clustered + structural
+    clustered = parts.sampling + parts.cell
+    variance = clustered + structural + parts.form + parts.bends
     quantile: Numbers = spread.quantile
     if spread.cell_df is not None:
         quantile = student_95(spread.cell_df * (variance / clustered) ** 2, xp)
     return xp.minimum(quantile * variance**0.5, MAX_HALF_WIDTH)
+
+
+@dataclass(frozen=True)
+class VarianceParts:
+    """What the variance of a prediction in natural logs is made of, besides a distance from the data."""
+
+    sampling: Numbers  # coefficients
+    cell: Numbers  # one cell's own optimum
+    form: Numbers  # form and weighting
+    bends: Numbers
+
+
+def variance_parts(
+    power: PowerLaw, spread: Uncertainty, logs: Mapping[str, Numbers], xp: Any = PLAIN
+) -> VarianceParts:
+    """Parts of the variance at natural logs of the inputs; see `Uncertainty`."""
+    x = [1.0, *(logs[name] for name in power.exponents)]
+    return VarianceParts(
+        sampling=xp.maximum(_quadratic(x, spread.covariance), 0.0),
+        cell=spread.cell_std**2,
+        form=_form_variance(spread, x, xp),
+        bends=sum((_bend_variance(bend, logs[bend.input], x) for bend in spread.bends), start=0.0),
+    )
 
 
 def _quadratic(x: Sequence[Numbers], matrix: Sequence[Sequence[float]]) -> Numbers:

@@ -182,7 +182,9 @@ def test_the_standard_errors_in_the_refusal_are_those_of_a_simulation() -> None:
 
 
 def test_a_five_by_four_grid_passes() -> None:
-    assert _codes(fit(exact_sweep(grid_cells()), resamples=0)) == ["no-interval"]
+    """Its losses are made up and repeat, which is said; nothing about its design is."""
+    law = fit(exact_sweep(grid_cells()), resamples=0)
+    assert set(_codes(law)) <= {"no-interval", "repeated-losses", "two-settings"}
 
 
 def test_cells_that_lie_too_close_together_are_refused() -> None:

@@ -178,3 +178,15 @@ def test_rounding_picks_the_nearest_candidate(batch: float, seq_len: int) -> Non
 
 def codes(result: Plan) -> set[str]:
     return {note.code for note in result.warnings}
+
+
+def test_a_fitted_law_tells_how_far_it_is_stretched_in_compute_and_tokens_per_param() -> None:
+    from hptransfer.fitting import fit
+    from tests.sweeps import noisy_sweep
+
+    law = fit(noisy_sweep(), resamples=0)
+    reach = plan(law, Target(params=2.4e9, tokens=3.2e11)).reach
+    assert reach["params"].decades == pytest.approx(1.0)
+    assert reach["tokens"].decades == pytest.approx(1.0)
+    assert reach["flops"].decades == pytest.approx(2.0)
+    assert reach["tokens_per_param"].factor == 1.0

@@ -52,8 +52,8 @@ NO_EXPONENT = Normal(mean=0.0, std=1e-4)
 LEAST_BATCH_CELLS = 2
 """Cells that must have searched the batch; with a prior on its exponents a level is all that is needed."""
 
-CLEAR_BEND = 2.5
-"""Standard deviations from which a bend is reported: four are looked at, so 1 in 20 sweeps without one is."""
+CLEAR_BEND = 3.02
+"""Standard deviations from which a bend is reported: four are looked at, so 1 in 100 straight sweeps is."""
 
 TELLING_STD = np.log(1000.0) / 1.645
 """Standard deviation inside the data, natural logs, beyond which there is no interval to give."""
