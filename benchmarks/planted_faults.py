@@ -172,7 +172,13 @@ FAULTS = {
 
 def as_sweep(columns: Columns) -> Sweep:
     """The sweep that a reader would make of these columns."""
-    return sweep_from_arrays(**{name: values for name, values in columns.items() if name != "cell"})
+    return sweep_from_arrays(
+        params=columns["params"],
+        tokens=columns["tokens"],
+        lr=columns["lr"],
+        batch_tokens=columns["batch_tokens"],
+        loss=columns["loss"],
+    )
 
 
 def raised(make: Callable[[np.random.Generator], Columns], seed: int) -> set[str]:

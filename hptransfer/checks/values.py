@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from hptransfer.checks.base import Check, Deviation, Subject, Value, beyond, shown, times
 from hptransfer.config import RUN_FIELDS, TrainConfig
 from hptransfer.derivation import OptionValue
+from hptransfer.cost import cost_of_being_wrong
 from hptransfer.errors import plain
 from hptransfer.planning import Plan
 from hptransfer.prediction import predicted_excess
@@ -51,7 +53,26 @@ def _off_law_lr(subject: Subject) -> Iterator[Deviation]:
     expected = None if plan is None else plan.rounded.peak_lr
     if expected and config.peak_lr and beyond(config.peak_lr, expected, factor):
         batch = "" if config.batch_tokens is None else f" at batch {shown(config.batch_tokens)}"
-        yield _off("peak_lr", config.peak_lr, expected, factor, where=batch)
+        deviation = _off("peak_lr", config.peak_lr, expected, factor, where=batch)
+        yield replace(deviation, message=deviation.message + _price(plan, config, "LR: "))
+
+
+def _price(plan: Plan | None, config: TrainConfig, about: str) -> str:
+    """What LR and batch of a config are predicted to lose, and which side is safer; empty where unknown."""
+    if plan is None or config.peak_lr is None or config.batch_tokens is None:
+        return ""
+    lost = predicted_excess(
+        plan.law,
+        params=config.target.params,
+        tokens=config.target.tokens,
+        peak_lr=config.peak_lr,
+        batch_tokens=config.batch_tokens,
+    )
+    cost = None if lost is None else cost_of_being_wrong(plan)
+    if cost is None:
+        return ""
+    advice = next(text for text in cost.summary if text.startswith(about))
+    return f" LR and batch together are predicted to lose {lost:.2%} of the loss. {advice}"
 
 
 def _costly(subject: Subject) -> Iterator[Deviation]:
@@ -86,7 +107,9 @@ def _off_law(
         got = getattr(subject.settled, name)
         factor = getattr(subject.tolerances, f"{name.removesuffix('_tokens')}_factor")
         if law_value and got and beyond(got, law_value, factor):
-            yield _off(name, got, law_value, factor)
+            deviation = _off(name, got, law_value, factor)
+            price = _price(plan, subject.settled, "Batch: ") if name == "batch_tokens" else ""
+            yield replace(deviation, message=deviation.message + price)
 
     return look
 

@@ -67,6 +67,7 @@ def command(
     """
     from hptransfer.cli import render, render_plan
     from hptransfer.cli.target_options import anchored, read_anchors
+    from hptransfer.cost import cost_of_being_wrong
     from hptransfer.planning import plan, plan_targets
     from hptransfer.project import resolve_law
 
@@ -89,12 +90,13 @@ def command(
     else:
         plans = scheduling.applied(plan_targets(planned_with, target.many(target.targets), rounding=rounded))
     plans = [replace(p, warnings=(*resolved.warnings, *p.warnings)) for p in plans]
+    costs = [cost_of_being_wrong(p) if target.targets is None else None for p in plans]
     if json:
-        render.print_json_lines(render_plan.plan_content(p) for p in plans)
+        render.print_json_lines(map(render_plan.plan_content, plans, costs))
     elif target.targets is not None:
         render_plan.show_plans(plans)
     elif output != "-":
-        render_plan.show_plan(plans[0], explain=explain)
+        render_plan.show_plan(plans[0], explain=explain, cost=costs[0])
     if not json:
         talk.warn(render.distinct(note for p in plans for note in p.warnings))
     if output is None and not json:

@@ -12,6 +12,7 @@ from hptransfer.errors import plain
 from hptransfer.quantities import short_count
 
 if TYPE_CHECKING:
+    from hptransfer.cost import CostOfBeingWrong
     from hptransfer.grouping import Alternative, Group, ParamGroups
     from hptransfer.law import Law
     from hptransfer.planning import Plan
@@ -24,7 +25,7 @@ SHORT_SOURCES = {  # how `plan` says in a word whose value it is; --explain give
 }
 
 
-def plan_content(plan: Plan) -> dict[str, Any]:
+def plan_content(plan: Plan, cost: CostOfBeingWrong | None = None) -> dict[str, Any]:
     """A plan as JSON content: optima at the top, the values to run under `rounded`."""
     return {
         "params": plan.target.params,
@@ -53,6 +54,7 @@ def plan_content(plan: Plan) -> dict[str, Any]:
         "origin": {name: dataclasses.asdict(origin) for name, origin in plan.origins.items()},
         "reach": {name: dataclasses.asdict(reach) for name, reach in plan.reach.items()},
         **groups_content(plan),
+        "cost_of_being_wrong": None if cost is None else dataclasses.asdict(cost),
         "warnings": [{"code": note.code, "message": note.message} for note in plan.warnings],
     }
 
@@ -72,7 +74,7 @@ def groups_content(plan: Plan) -> dict[str, Any]:
     }
 
 
-def show_plan(plan: Plan, *, explain: bool) -> None:
+def show_plan(plan: Plan, *, explain: bool, cost: CostOfBeingWrong | None = None) -> None:
     """Print one plan as a table; with `explain` also the derivation of every value."""
     target = plan.target
     title = f"Plan for {short_count(target.params)} params, {short_count(target.tokens)} tokens"
@@ -84,11 +86,33 @@ def show_plan(plan: Plan, *, explain: bool) -> None:
     outside = [f"{name} {r.factor:.3g}x" for name, r in plan.reach.items() if r.factor > 1]
     inside = "inside the law's fitted range" if plan.reach else "the law states no fitted range"
     print(f"Extrapolates: {', '.join(outside) + ' beyond the fitted range' if outside else 'no, ' + inside}.")
+    if cost is not None:
+        show_cost(cost)
     if plan.param_groups is not None:
         show_param_groups(plan.param_groups)
     if explain:
         rows = ((name, origin.formula, origin.source) for name, origin in plan.origins.items())
         table("How each value came about", ("value", "formula", "source"), rows)
+
+
+def show_cost(cost: CostOfBeingWrong) -> None:
+    """Print what other LRs and batches cost at the target, and which side is safer."""
+    rows = (
+        (
+            name if k == 0 else "",
+            f"x{one.factor:.3g}",
+            number(one.value) if name == "peak_lr" else count(one.value),
+            f"{'>= ' if one.at_least else ''}{one.excess:.2%}",
+            interval(one.interval, "{:.2%}".format),
+            "" if one.excess_flops is None else f"{one.excess_flops:.1%}",
+            count(one.steps) if one.steps is not None else "",
+        )
+        for name, curve in (("peak_lr", cost.peak_lr), ("batch_tokens", cost.batch_tokens))
+        for k, one in enumerate(curve)
+    )
+    columns = ("", "of the run's#", "value#", "excess loss#", "90 % interval", "of the FLOPs#", "steps#")
+    table("Cost of being wrong", columns, rows)
+    print("\n".join(cost.summary))
 
 
 def show_param_groups(groups: ParamGroups) -> None:

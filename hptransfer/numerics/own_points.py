@@ -56,7 +56,7 @@ def own_points(
     for k, (start, end) in enumerate(zip(starts, ends, strict=True)):
         rows = slice(start, end)
         points[k], residual[rows] = _one_cell(log_lr[rows], log_batch[rows], log_loss[rows])
-    return OwnPoints(*points.T, residual)
+    return OwnPoints(points[:, 0], points[:, 1], points[:, 2], points[:, 3], residual)
 
 
 def _one_cell(

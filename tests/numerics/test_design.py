@@ -123,7 +123,7 @@ def test_repeats_are_allowed_only_where_asked_for() -> None:
 def test_points_fill_the_square_from_any_index_on(first: int) -> None:
     """Each of the nine equal boxes gets its share of 90 points, within 30 %."""
     points = space_filling(first + np.arange(90))
-    counts = np.histogram2d(*points.T, bins=3, range=[[0, 1], [0, 1]])[0]
+    counts = np.histogram2d(points[:, 0], points[:, 1], bins=3, range=[[0, 1], [0, 1]])[0]
     assert np.abs(counts - 10).max() <= 3
 
 
