@@ -26,8 +26,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import design_sections
-import proof_sections
 import diagnosis_sections
+import proof_sections
 import schedule_sections
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from hptransfer.checks.base import Check, Deviation, Subject, Value, beyond, shown, times
 from hptransfer.config import RUN_FIELDS, TrainConfig
-from hptransfer.derivation import OptionValue
 from hptransfer.cost import cost_of_being_wrong
+from hptransfer.derivation import OptionValue
 from hptransfer.errors import plain
 from hptransfer.planning import Plan
 from hptransfer.prediction import predicted_excess
