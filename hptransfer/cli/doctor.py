@@ -39,7 +39,7 @@ def command(
     if diagnosis is not None:
         found.additions = additions(diagnosis)
         if diagnosis.best.verdict is not Verdict.NOTHING:
-            found.fit = report.fit_line(files, seen, diagnosis, source=options.source)
+            found.fit = report.fit_line(files, seen, diagnosis)
     if json:
         print_json(report.content(found))
     else:

@@ -52,10 +52,9 @@ def diagnosis_of(seen: Survey) -> Diagnosis | None:
     )
 
 
-def fit_line(files: Sequence[str], survey: Survey, diagnosis: Diagnosis, *, source: str | None) -> str:
+def fit_line(files: Sequence[str], survey: Survey, diagnosis: Diagnosis) -> str:
     """The exact command that fits the best part of the sweep."""
-    options = [] if source is None else [f"--source {quoted(source)}"]
-    options += reading_options(reading_of_part(survey, diagnosis.best))
+    options = reading_options(reading_of_part(survey, diagnosis.best))
     return " ".join(["hptransfer fit", *map(quoted, files), *options, "-o law.json"])
 
 

@@ -38,7 +38,7 @@ def command(
     from hptransfer.readers.starter import starter_map
     from hptransfer.readers.survey import survey
 
-    reading = Reading(columns=pairs(options.column or [], "--column"))
+    reading = Reading(source=options.source, columns=pairs(options.column or [], "--column"))
     seen = survey(files, reading, cell_tolerance=options.cell_tolerance, **options.limits())
     diagnosis = diagnosis_of(seen)
     chosen = seen.reading if diagnosis is None else reading_of_part(seen, diagnosis.best)

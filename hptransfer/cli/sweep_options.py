@@ -60,7 +60,7 @@ class InputOptions:
 
     def limits(self) -> dict[str, Any]:
         """Arguments of every reader that are not about meaning."""
-        return {"source": self.source, "max_rows": self.max_rows, "max_bytes": self.max_bytes}
+        return {"max_rows": self.max_rows, "max_bytes": self.max_bytes}
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,7 @@ class ReadingOptions(InputOptions):
         wanted, unwanted = _conditions(self.where or [])
         loss_unit, batch_unit = self.loss_unit, self.batch_unit
         return Reading(
+            source=self.source,
             columns=pairs(self.column or [], "--column"),
             where=wanted,
             without=unwanted,
@@ -156,6 +157,7 @@ def reading_options(reading: Reading) -> list[str]:
     options += [f"--where {quoted(f'{name}!={value}')}" for name, value in reading.without]
     options += [f"--vary {quoted(name)}" for name in reading.vary]
     stated = {
+        "--source": reading.source,
         "--params-kind": reading.params_kind,
         "--loss-unit": reading.loss_unit,
         "--batch-unit": reading.batch_unit,

@@ -11,6 +11,7 @@ from hptransfer.document import read_document
 from hptransfer.errors import InputError, Problem, did_you_mean, plain
 from hptransfer.files import read_text
 from hptransfer.readers.columns import CANONICAL
+from hptransfer.readers.sources import SOURCES
 from hptransfer.readers.units import BatchUnit
 from hptransfer.sweep import LossUnit, ParamsKind
 
@@ -22,6 +23,7 @@ _YAML = (".yaml", ".yml")
 class Reading:
     """How the columns of a sweep are to be read; the arguments of `read_sweep` of the same names."""
 
+    source: str | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
     where: Mapping[str, str] = field(default_factory=dict)
     without: tuple[tuple[str, str], ...] = ()
@@ -73,6 +75,7 @@ def read_map(path: str) -> Reading:
 
 
 _CHOICES: Mapping[str, Collection[str]] = {
+    "source": tuple(SOURCES),
     "params_kind": get_args(ParamsKind),
     "loss_unit": get_args(LossUnit),
     "batch_unit": get_args(BatchUnit),

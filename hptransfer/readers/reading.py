@@ -74,6 +74,7 @@ def read_sweep(
              that name what is not there.
     """
     reading = Reading(
+        source=source,
         columns=columns or {},
         where=where or {},
         without=tuple(without),
@@ -88,7 +89,6 @@ def read_sweep(
         paths,
         reading,
         needed=NEEDED,
-        source=source,
         cell_tolerance=cell_tolerance,
         max_rows=max_rows,
         max_bytes=max_bytes,
@@ -101,7 +101,6 @@ def read_loss_points(
     paths: PathLike | Sequence[PathLike],
     reading: Reading | None = None,
     *,
-    source: str | None = None,
     max_rows: int = MAX_ROWS,
     max_bytes: int = MAX_BYTES,
     stdin: BinaryIO | None = None,
@@ -117,7 +116,6 @@ def read_loss_points(
         paths,
         reading or Reading(),
         needed=POINT_COLUMNS,
-        source=source,
         cell_tolerance=CELL_TOLERANCE,
         max_rows=max_rows,
         max_bytes=max_bytes,
@@ -131,7 +129,6 @@ def _read_clean(
     reading: Reading,
     *,
     needed: Sequence[str],
-    source: str | None,
     cell_tolerance: float,
     max_rows: int,
     max_bytes: int,
@@ -150,7 +147,7 @@ def _read_clean(
     row_filter = RowFilter(reading.where, reading.without)
     gathered = gather(
         paths,
-        source=source,
+        source=reading.source,
         columns=reading.columns,
         collector=RunCollector(row_filter=row_filter, max_rows=max_rows, log=log),
         budget=ByteBudget(max_bytes),

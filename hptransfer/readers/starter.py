@@ -43,6 +43,8 @@ def _open_questions(survey: Survey) -> Iterator[str]:
 
 def _scalars(survey: Survey, reading: Reading) -> Iterator[str]:
     kind = reading.params_kind or (survey.sweep.params_kind if survey.sweep else "unspecified")
+    yield "# The files' format, where it is not recognized by content."
+    yield f"source = {_quoted(reading.source)}" if reading.source else '# source = "csv"'
     yield "# What params counts: non-embedding, total or active."
     yield f"params_kind = {_quoted(kind)}" if kind != "unspecified" else '# params_kind = "non-embedding"'
     yield "# In what the loss is: nats (per token), bits, bpb or perplexity."

@@ -74,7 +74,6 @@ def survey(
     paths: PathLike | Sequence[PathLike],
     reading: Reading,
     *,
-    source: str | None = None,
     cell_tolerance: float = CELL_TOLERANCE,
     max_rows: int = MAX_ROWS,
     max_bytes: int = MAX_BYTES,
@@ -98,7 +97,7 @@ def survey(
     try:
         gathered = gather(
             paths,
-            source=source,
+            source=reading.source,
             columns=reading.columns,
             collector=RunCollector(row_filter=row_filter, max_rows=max_rows, log=log, watch_others=True),
             budget=ByteBudget(max_bytes),

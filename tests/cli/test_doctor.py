@@ -202,7 +202,12 @@ def test_the_mislabelled_size_of_the_misfitting_sweep_is_named_and_no_other(run:
         ("olmo_ladder.csv", "nothing", "0 cells of (params, tokens) with a search", {"one-lr-cells"}),
         ("gadre_overtrain.csv", "nothing", "0 cells of (params, tokens) with a search", {"last-lr"}),
         ("isoflops.csv", "nothing", "no lr in 947", set()),
-        ("oellm_dense_english_upto_302M.csv", "lr-and-batch", "18 searched LR and batch", {"open-question"}),
+        (
+            "oellm_dense_english_upto_302M.csv",
+            "lr-and-batch",
+            "searched LR and batch together",
+            {"open-question"},
+        ),
         ("steplaw/dense_lr_bs_loss_upto_537M.csv", "lr-and-batch", "15 of 15 cells", {"open-question"}),
     ],
 )

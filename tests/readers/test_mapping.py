@@ -12,6 +12,7 @@ from hptransfer.readers.mapping import Reading, read_map
 from tests.strategies import grid_columns, write_csv
 
 TOML = """
+source = "csv"
 params_kind = "non-embedding"
 batch_unit = "sequences"
 seq_len = 2048
@@ -25,6 +26,7 @@ beta2 = 0.95
 params = [60000000]
 """
 YAML = """
+source: csv
 params_kind: non-embedding
 batch_unit: sequences
 seq_len: 2048
@@ -34,6 +36,7 @@ where: {schedule: cosine, beta2: 0.95}
 without: {params: [60000000]}
 """
 EXPECTED = Reading(
+    source="csv",
     columns={"loss": "smooth loss"},
     where={"schedule": "cosine", "beta2": "0.95"},
     without=(("params", "60000000"),),
@@ -70,6 +73,7 @@ def test_an_option_counts_over_the_saved_mapping() -> None:
         ("vary = 'lr'", "vary: need a list"),
         ("seq_len = 0", "seq_len: got '0'"),
         ("loss_unit = 'nat'", "loss_unit: got 'nat', need one of nats"),
+        ("source = 'parkuet'", "source: got 'parkuet', need one of"),
         ("batch_unit = [1]", "batch_unit: got"),
         ("a = ", "not valid TOML"),
     ],
