@@ -302,7 +302,7 @@ def config_to_yaml(config: TrainConfig) -> str:
             del values["schedule_options"]
     first = (MARK, "hptransfer_version", "target")
     ordered = {**{name: content[name] for name in first}, **content}
-    return "\n".join([FIRST_LINE, *_mapping_lines(ordered, "")]) + "\n"
+    return "\n".join([FIRST_LINE, *yaml_lines(ordered, "")]) + "\n"
 
 
 def _asked(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -318,25 +318,26 @@ def _asked(content: Mapping[str, Any]) -> dict[str, Any]:
 _ON_ONE_LINE = frozenset(["factors", "formulas", "choices", "chosen", "fans"])
 
 
-def _mapping_lines(content: Mapping[str, Any], indent: str) -> Iterator[str]:
+def yaml_lines(content: Mapping[str, Any], indent: str) -> Iterator[str]:
+    """Write nested mappings, an entry a line, the lines below `indent`."""
     for key, value in content.items():
         name = f"{indent}{_text(key)}:"
         if isinstance(value, dict) and value and key not in _ON_ONE_LINE:
             yield name
-            yield from _mapping_lines(value, indent + "  ")
+            yield from yaml_lines(value, indent + "  ")
         elif isinstance(value, list) and value and isinstance(value[0], dict):
             yield name
-            yield from (f"{indent}  - {_flow(item)}" for item in value)
+            yield from (f"{indent}  - {yaml_value(item)}" for item in value)
         else:
-            yield f"{name} {_flow(value)}"
+            yield f"{name} {yaml_value(value)}"
 
 
-def _flow(value: Any) -> str:
-    """Write a value on one line."""
+def yaml_value(value: Any) -> str:
+    """Write a value on one line, so that YAML 1.1 and 1.2 take it for the same."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{_text(k)}: {_flow(v)}" for k, v in value.items()) + "}"
+        return "{" + ", ".join(f"{_text(k)}: {yaml_value(v)}" for k, v in value.items()) + "}"
     if isinstance(value, list):
-        return "[" + ", ".join(_flow(item) for item in value) + "]"
+        return "[" + ", ".join(yaml_value(item) for item in value) + "]"
     if isinstance(value, str):
         return _text(value)
     if value is None or isinstance(value, bool):

@@ -1,0 +1,57 @@
+"""Configs of real trainers, written and read: one file a trainer, one table of formats.
+
+A recipe (our values) becomes a trainer's config by `write_config`, a trainer's config our values by
+`read_text_as`, each with the field and line that it stands in. Nothing here knows how a plan was made.
+"""
+
+from __future__ import annotations
+
+from hptransfer.errors import UsageError, did_you_mean, plain
+from hptransfer.trainers.base import Format, GroupReading, Machine, Reading, Trap, Value
+from hptransfer.trainers.hf import HF
+from hptransfer.trainers.litgpt import LITGPT
+from hptransfer.trainers.nanogpt import NANOGPT, NANOGPT_MUP
+from hptransfer.trainers.reading import detect as _detect
+from hptransfer.trainers.reading import planned_for, read_text_as, recipe_from
+from hptransfer.trainers.recipe import Curve, Recipe, recipe_of
+from hptransfer.trainers.writing import Output, write_config
+
+FORMATS: dict[str, Format] = {form.name: form for form in (HF, LITGPT, NANOGPT, NANOGPT_MUP)}
+"""Every format by its name."""
+
+__all__ = [
+    "FORMATS",
+    "Curve",
+    "Format",
+    "GroupReading",
+    "Machine",
+    "Output",
+    "Reading",
+    "Recipe",
+    "Trap",
+    "Value",
+    "detect",
+    "find_format",
+    "planned_for",
+    "read_text_as",
+    "recipe_from",
+    "recipe_of",
+    "write_config",
+]
+
+
+def find_format(name: str) -> Format:
+    """Return a format.
+
+    Raises:  UsageError naming the nearest one.
+    """
+    if name not in FORMATS:
+        hint = did_you_mean(name, FORMATS)
+        msg = f"no format is called {plain(name)!r}.{hint} Formats: {', '.join(FORMATS)}."
+        raise UsageError(msg)
+    return FORMATS[name]
+
+
+def detect(path: str, text: str) -> list[Format]:
+    """All formats that a file can be; none and several are both possible."""
+    return _detect(path, text, FORMATS.values())

@@ -1,0 +1,169 @@
+"""One suite over every format: a new one is tested on arrival."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given, settings
+
+from hptransfer.errors import InputError, UsageError
+from hptransfer.trainers import FORMATS, Machine, Recipe, detect, find_format, read_text_as, recipe_from
+from hptransfer.trainers.base import fitting_batch
+from hptransfer.trainers.reading import planned_for
+from hptransfer.trainers.writing import plain_values, write_config
+from tests.trainers.recipes import MACHINE, RECIPE, WSD, recipes, with_curve
+
+NAMES = sorted(FORMATS)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@given(drawn=recipes())
+@settings(max_examples=40, deadline=None)
+def test_a_plan_written_and_read_is_the_same_plan(name: str, drawn: tuple[Recipe, Machine]) -> None:
+    recipe, machine = drawn
+    form = FORMATS[name]
+    made = write_config(recipe, form, machine)
+    reading = read_text_as(made.text, "config", form, machine)
+    assert reading.traps == []
+    lost = " ".join(note.message for note in made.notes if note.code == "not-expressed")
+    for ours, value in plain_values(recipe).items():
+        if value is None or _said_to_be_lost(ours, lost):
+            continue
+        got = reading.get(ours)
+        if isinstance(value, float):
+            assert isinstance(got, float | int), ours
+            assert math.isclose(got, value, rel_tol=1e-11), ours
+        else:
+            assert got == value, ours
+
+
+def _said_to_be_lost(ours: str, lost: str) -> bool:
+    of_the_schedule = ours in ("schedule", "final_lr_ratio", "decay", "decay_steps", "warmup_steps")
+    return (
+        (of_the_schedule and "schedule" in lost)
+        or ours in lost
+        or (ours == "warmup_steps" and "warm-up" in lost)
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_value_read_names_its_field_and_line(name: str) -> None:
+    form = FORMATS[name]
+    text = write_config(RECIPE, form, MACHINE).text
+    reading = read_text_as(text, "config", form, MACHINE)
+    lines = text.splitlines()
+    for ours in ("peak_lr", "weight_decay", "beta2", "grad_clip"):
+        value = reading.values[ours]
+        assert value.field is not None
+        assert value.line is not None
+        (_, written), *_ = value.fields
+        assert written.text in lines[value.line - 1]
+        assert text[written.start : written.end] == written.text
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_written_config_is_told_from_all_others(name: str) -> None:
+    form = FORMATS[name]
+    text = write_config(RECIPE, form, MACHINE).text
+    assert [found.name for found in detect(f"plan{form.syntax.suffixes[0]}", text)] == [name]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_header_says_what_it_was_planned_for(name: str) -> None:
+    form = FORMATS[name]
+    made = write_config(RECIPE, form, MACHINE, provenance={"law": "step-law", "params": 7e9})
+    if form.syntax.comments:
+        assert planned_for(made.text) == {"law": "step-law", "params": 7e9}
+    else:
+        assert made.sidecar is not None
+        assert '"law": "step-law"' in made.sidecar
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_not_expressed_is_in_the_text_and_beside_it(name: str) -> None:
+    form = FORMATS[name]
+    made = write_config(with_curve(WSD), form, MACHINE)
+    for note in made.notes:
+        if note.code == "not-expressed":
+            assert made.sidecar is not None
+            assert note.message in made.sidecar or "schedule" in made.sidecar
+            if form.syntax.comments:
+                assert note.message in made.text
+
+
+def test_litgpt_says_that_it_has_no_wsd() -> None:
+    made = write_config(with_curve(WSD), FORMATS["litgpt"], MACHINE)
+    (lost,) = [note.message for note in made.notes if note.code == "not-expressed"]
+    assert "no schedule like the plan's (wsd, 100 steps of warm-up, linear decay over the last 400" in lost
+    assert made.sidecar is not None
+
+
+def test_two_formats_matching_are_both_reported() -> None:
+    mixed = '{"learning_rate": 1e-3, "per_device_train_batch_size": 4}'
+    assert [form.name for form in detect("a.json", mixed)] == ["hf"]
+    assert detect("a.json", "{}") == []
+    assert detect("a.json", "not json") == []
+
+
+def test_an_unknown_format_names_the_nearest_one() -> None:
+    with pytest.raises(UsageError, match="Did you mean 'litgpt'"):
+        find_format("litgtp")
+
+
+def test_a_batch_that_does_not_divide_offers_the_nearest_that_do() -> None:
+    with pytest.raises(UsageError, match="--batch-tokens 393216 or 589824"):
+        write_config(RECIPE, FORMATS["hf"], Machine(world_size=48, micro_batch=2))
+    with pytest.raises(UsageError, match="no whole number of sequences of 3000"):
+        write_config(_with_seq_len(3000), FORMATS["nanogpt"], Machine())
+
+
+def _with_seq_len(seq_len: int) -> Recipe:
+    from dataclasses import replace
+
+    return replace(RECIPE, seq_len=seq_len)
+
+
+def test_the_fitting_batch_is_the_nearest_by_ratio() -> None:
+    machine = Machine(world_size=48, micro_batch=2)
+    assert fitting_batch(RECIPE.batch_tokens, seq_len=2048, machine=machine) == 589_824
+    assert fitting_batch(1.0, seq_len=2048, machine=machine) == 2048 * 96
+
+
+def test_a_batch_per_device_needs_the_world_size() -> None:
+    with pytest.raises(UsageError, match="--world-size"):
+        write_config(RECIPE, FORMATS["hf"], Machine())
+
+
+def test_a_number_that_the_parser_takes_for_text_is_a_trap_with_its_line() -> None:
+    reading = read_text_as('{\n  "learning_rate": "3e-4"\n}', "c.json", FORMATS["hf"])
+    (trap,) = reading.traps
+    assert (trap.code, trap.field, trap.line, trap.got) == ("not-a-number", "learning_rate", 2, '"3e-4"')
+    with pytest.raises(InputError, match="line 2, learning_rate"):
+        recipe_from(reading)
+
+
+def test_missing_fields_are_the_trainers_own_defaults() -> None:
+    reading = read_text_as('{"learning_rate": 0.001}', "c.json", FORMATS["hf"])
+    assert reading.get("beta2") == 0.999  # transformers' default, not ours
+    assert reading.values["beta2"].field is None
+
+
+def test_what_nobody_says_is_an_error_with_the_flags() -> None:
+    reading = read_text_as('{"learning_rate": 0.001, "max_steps": 10}', "c.json", FORMATS["hf"])
+    with pytest.raises(
+        InputError, match=r"batch_tokens: the file does not say it .*--world-size and --seq-len"
+    ):
+        recipe_from(reading)
+
+
+def test_products_in_python_configs_are_worked_out() -> None:
+    text = "gradient_accumulation_steps = 5 * 8 # ranks\nbatch_size = 12\nblock_size = 1024\n"
+    reading = read_text_as(text, "train.py", FORMATS["nanogpt"])
+    assert reading.get("batch_tokens") == 5 * 8 * 12 * 1024
+
+
+def test_calls_in_python_configs_are_never_executed() -> None:
+    text = "learning_rate = __import__('os').system('true')"
+    reading = read_text_as(text, "train.py", FORMATS["nanogpt"])
+    assert [trap.code for trap in reading.traps] == ["not-a-number"]
