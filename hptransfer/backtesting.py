@@ -14,7 +14,7 @@ import numpy as np
 
 from hptransfer.errors import HptransferError, RefusalError
 from hptransfer.fitting import fit
-from hptransfer.law import Law
+from hptransfer.law import Law, TrackRecord
 from hptransfer.numerics.grid_loss import excess_at, smoothed_optimum
 from hptransfer.planning import Plan, Target, plan_targets
 from hptransfer.published import published_law
@@ -104,11 +104,7 @@ def backtest(
     """
     splits = list(largest_scales(sweep))
     if not splits:
-        msg = (
-            f"nothing to hold out: {sweep.n_cells} cells. A backtest needs a cell to predict and at least "
-            f"{MIN_TRAINING_CELLS} smaller ones to fit on."
-        )
-        raise RefusalError(msg)
+        raise RefusalError(_nothing_to_hold_out(sweep))
 
     def fitted(name: str) -> Callable[[Sweep], Law]:
         return lambda training: fit(training, estimator=name, prior=prior, seed=seed, resamples=resamples)
@@ -119,6 +115,13 @@ def backtest(
     laws |= {law_id: lambda _, law_id=law_id: published_law(law_id) for law_id in published}  # type: ignore[misc]
     results = tuple(_run(sweep, split, laws) for split in splits)
     return Backtest(results, _verdict(results, estimator))
+
+
+def _nothing_to_hold_out(sweep: Sweep) -> str:
+    return (
+        f"nothing to hold out: {sweep.n_cells} cells. A backtest needs a cell to predict and at least "
+        f"{MIN_TRAINING_CELLS} smaller ones to fit on."
+    )
 
 
 def largest_scales(sweep: Sweep) -> Iterator[Split]:
@@ -221,20 +224,30 @@ def _proxys_best(training: Sweep) -> Point:
     return float(training.lr[best]), float(training.batch_tokens[best]) if training.has_batch else None
 
 
-def _verdict(splits: Sequence[SplitResult], estimator: str) -> str:
-    """One sentence: what the plans lost, beside the alternatives, and whether intervals held."""
-    names = [method.method for method in splits[0].methods]
+def _mean_by_method(splits: Sequence[SplitResult]) -> dict[str, float]:
+    """Mean excess of each method over the splits that it could plan."""
     means = {}
-    for i, name in enumerate(names):
+    for i, method in enumerate(splits[0].methods):
         found = [split.methods[i].mean_excess for split in splits]
         priced = [value for value in found if value is not None]
         if priced:
-            means[name] = float(np.mean(priced))
+            means[method.method] = float(np.mean(priced))
+    return means
+
+
+def _judged(splits: Sequence[SplitResult]) -> list[bool]:
+    """Whether intervals of the first method held, for every held-out optimum that has one."""
+    cells = [cell for split in splits for cell in split.methods[0].cells]
+    return [c for cell in cells for c in (cell.lr_covered, cell.batch_covered) if c is not None]
+
+
+def _verdict(splits: Sequence[SplitResult], estimator: str) -> str:
+    """One sentence: what the plans lost, beside the alternatives, and whether intervals held."""
+    means = _mean_by_method(splits)
     if estimator not in means:
         return f"No split could be planned by {estimator}: {splits[0].methods[0].refused}"
     others = ", ".join(f"{value:.2%} with {name}" for name, value in means.items() if name != estimator)
-    cells = [cell for split in splits for cell in split.methods[0].cells]
-    judged = [c for cell in cells for c in (cell.lr_covered, cell.batch_covered) if c is not None]
+    judged = _judged(splits)
     held = f" The 90 % intervals held {np.mean(judged):.0%} of the optima." if judged else ""
     refused = sum(split.methods[0].refused is not None for split in splits)
     text = f" {refused} of {len(splits)} splits were refused." if refused else ""
@@ -243,6 +256,158 @@ def _verdict(splits: Sequence[SplitResult], estimator: str) -> str:
     return (
         f"On {len(splits)} ways of holding out the largest scales, plans by {estimator} lost "
         f"{means[estimator]:.2%} of the loss on average, {rank}: {others}.{text}{held}"
+    )
+
+
+def track_record(result: Backtest) -> TrackRecord:
+    """What a law keeps of its backtest."""
+    own = [split.methods[0] for split in result.splits]
+    judged = _judged(result.splits)
+    return TrackRecord(
+        splits=len(result.splits),
+        cells=len({(cell.params, cell.tokens) for method in own for cell in method.cells}),
+        mean_excess=_mean_by_method(result.splits),
+        optima_judged=len(judged),
+        optima_covered=sum(judged),
+        verdict=result.verdict,
+    )
+
+
+def with_track_record(law: Law, sweep: Sweep) -> Law:
+    """A law fitted on this sweep, with the backtest of its own estimator and prior."""
+    if law.fit is None:
+        return law
+    done = law.fit
+    result = backtest(
+        sweep, estimator=done.estimator, prior=done.prior, seed=done.seed, resamples=done.resamples
+    )
+    return law.model_copy(update={"fit": done.model_copy(update={"track_record": track_record(result)})})
+
+
+# --- choosing between forms ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Form:
+    """A way of fitting that a backtest may choose: an estimator and its prior."""
+
+    name: str
+    estimator: str
+    prior: str
+
+
+FORMS = (
+    Form("surface", "surface", "weak"),
+    Form("surface without prior", "surface", "none"),
+    Form("near-optimal", "near-optimal", "weak"),
+)
+"""The first is the default: another one has to beat it."""
+
+
+@dataclass(frozen=True)
+class FormScore:
+    """One form against the default on the same held-out cells; fractions of the loss.
+
+    `difference` is its mean excess minus the default's over the `cells` that both priced, `deviation` the
+    standard deviation of that mean over resampled cells. None where a form was refused everywhere.
+    """
+
+    form: Form
+    mean_excess: float | None
+    difference: float | None
+    deviation: float | None
+    cells: int
+    refused: str | None
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The form to use, and every form's score, the default first."""
+
+    chosen: Form
+    scores: tuple[FormScore, ...]
+    verdict: str
+
+
+MIN_PAIRS = 3
+DEVIATIONS = 2.0
+BOOTSTRAP = 2000
+
+
+def select_form(sweep: Sweep, *, forms: Sequence[Form] = FORMS, seed: int = 0) -> Selection:
+    """Choose between forms by what their plans lose at the largest scales, held out.
+
+    A form replaces the default only where it loses less by more than twice the deviation of the paired mean
+    difference, bootstrapped over cells; of several, the one that loses least.
+
+    Raises:  RefusalError when nothing can be held out.
+    """
+    splits = list(largest_scales(sweep))
+    if not splits:
+        raise RefusalError(_nothing_to_hold_out(sweep))
+
+    def fitted(form: Form) -> Callable[[Sweep], Law]:
+        return lambda part: fit(part, estimator=form.estimator, prior=form.prior, seed=seed, resamples=0)
+
+    laws = {form.name: fitted(form) for form in forms}
+    results = [_run(sweep, split, laws) for split in splits]
+    prices = [_excess_by_cell(results, k) for k in range(len(forms))]
+    refusals = [
+        next((r.methods[k].refused for r in results if r.methods[k].refused), None) for k in range(len(forms))
+    ]
+    scores = tuple(_form_score(form, prices[k], prices[0], refusals[k], seed) for k, form in enumerate(forms))
+    better = [score for score in scores[1:] if _clearly_better(score)]
+    if scores[0].mean_excess is None:
+        better = [score for score in scores if score.mean_excess is not None]
+    chosen = min(better, key=lambda score: score.mean_excess or 0.0).form if better else forms[0]
+    return Selection(chosen, scores, _selection_verdict(chosen, scores))
+
+
+def _excess_by_cell(results: Sequence[SplitResult], k: int) -> dict[tuple[float, float], float]:
+    """Excess of one method at each held-out cell, mean over the splits that held it out."""
+    found: dict[tuple[float, float], list[float]] = {}
+    for result in results:
+        for cell in result.methods[k].cells:
+            found.setdefault((cell.params, cell.tokens), []).append(cell.excess)
+    return {cell: float(np.mean(values)) for cell, values in found.items()}
+
+
+def _form_score(
+    form: Form,
+    prices: Mapping[tuple[float, float], float],
+    default: Mapping[tuple[float, float], float],
+    refused: str | None,
+    seed: int,
+) -> FormScore:
+    mean = float(np.mean(list(prices.values()))) if prices else None
+    shared = sorted(set(prices) & set(default))
+    if len(shared) < MIN_PAIRS:
+        return FormScore(form, mean, None, None, len(shared), refused)
+    difference = np.array([prices[cell] - default[cell] for cell in shared])
+    draws = np.random.default_rng(seed).integers(len(shared), size=(BOOTSTRAP, len(shared)))
+    deviation = float(difference[draws].mean(axis=1).std())
+    return FormScore(form, mean, float(difference.mean()), deviation, len(shared), refused)
+
+
+def _clearly_better(score: FormScore) -> bool:
+    if score.difference is None or score.deviation is None:
+        return False
+    return score.difference < 0 and -score.difference > DEVIATIONS * score.deviation
+
+
+def _selection_verdict(chosen: Form, scores: Sequence[FormScore]) -> str:
+    default = scores[0]
+    if default.mean_excess is None:
+        return f"{default.form.name} was refused on every split; {chosen.name} is what can be fitted."
+    if chosen == default.form:
+        return (
+            f"Keep {chosen.name} ({default.mean_excess:.2%} lost): no other form loses less by "
+            "more than twice the deviation of the paired difference."
+        )
+    found = next(score for score in scores if score.form == chosen)
+    return (
+        f"Use {chosen.name}: it loses {-(found.difference or 0.0):.2%} less than {default.form.name} on "
+        f"{found.cells} held-out cells, where one deviation is {found.deviation or 0.0:.2%}."
     )
 
 

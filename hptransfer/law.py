@@ -329,6 +329,20 @@ class Evidence(Record):
     influence: tuple[CellInfluence, ...] = ()
 
 
+class TrackRecord(Record):
+    """How plans by the same estimator did on the sweep's own largest scales, held out from the fit.
+
+    `mean_excess` is by method, the law's own estimator first, in fractions of the loss.
+    """
+
+    splits: Annotated[int, Field(gt=0)]
+    cells: int  # held-out cells that were priced, each counted once
+    mean_excess: dict[str, FiniteFloat]
+    optima_judged: int  # held-out optima with an interval
+    optima_covered: int
+    verdict: str
+
+
 class Fit(Record):
     """How a fitted law came about.
 
@@ -351,6 +365,7 @@ class Fit(Record):
     choices: Choices | None = None
     bend: dict[str, Curvature] = {}
     evidence: Evidence | None = None
+    track_record: TrackRecord | None = None
     draw_columns: tuple[str, ...] = ()
     draws: tuple[tuple[FiniteFloat, ...], ...] = ()  # one bootstrap draw a line in the file
 

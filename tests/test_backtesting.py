@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from hptransfer.backtesting import KEPT_NAME, backtest, backtest_to_dict, largest_scales
+from hptransfer.backtesting import (
+    FORMS,
+    KEPT_NAME,
+    backtest,
+    backtest_to_dict,
+    largest_scales,
+    select_form,
+    track_record,
+    with_track_record,
+)
 from hptransfer.errors import RefusalError
+from hptransfer.fitting import fit
 from hptransfer.sweep import Sweep, sweep_from_arrays, take_cells
 
 SIZES, HORIZONS = np.array([6e7, 1.2e8, 2.4e8, 4.8e8]), np.array([1e9, 4e9, 1.6e10])
@@ -79,3 +91,41 @@ def test_taking_cells_renumbers_them() -> None:
     assert part.n_cells == 9
     assert (part.cell_params[part.cell] == part.params).all()
     assert part.n_runs == 9 * 81
+
+
+def test_a_law_keeps_its_backtest_and_stays_the_same_law() -> None:
+    sweep = noise_free()
+    law = fit(sweep, estimator="near-optimal", resamples=0)
+    kept = with_track_record(law, sweep)
+    assert kept.fit is not None
+    assert kept.fit.track_record == track_record(backtest(sweep, estimator="near-optimal", resamples=0))
+    assert kept.digest() == law.digest()
+    held_out = np.logical_or.reduce([split.held_out for split in largest_scales(sweep)])
+    assert kept.fit.track_record is not None
+    assert kept.fit.track_record.cells == held_out.sum()
+
+
+def test_a_form_that_is_no_better_does_not_replace_the_default() -> None:
+    """The same form under another name loses exactly as much."""
+    twin = replace(FORMS[2], name="twin")
+    selection = select_form(noise_free(), forms=(FORMS[2], twin))
+    assert selection.chosen == FORMS[2]
+    assert selection.verdict.startswith("Keep near-optimal")
+    assert (selection.scores[1].difference, selection.scores[1].deviation) == (0.0, 0.0)
+
+
+def test_a_form_replaces_the_default_beyond_two_deviations_of_the_paired_difference() -> None:
+    sweep = noise_free()
+    rng = np.random.default_rng(0)
+    noisy = sweep_from_arrays(
+        params=sweep.params,
+        tokens=sweep.tokens,
+        lr=sweep.lr,
+        batch_tokens=sweep.batch_tokens,
+        loss=sweep.loss * np.exp(2e-3 * rng.standard_normal(sweep.n_runs)),
+    )
+    selection = select_form(noisy, forms=(FORMS[2], FORMS[0]))
+    score = selection.scores[1]
+    assert score.difference is not None
+    assert score.deviation is not None
+    assert (selection.chosen == FORMS[0]) is (score.difference < -2 * score.deviation)

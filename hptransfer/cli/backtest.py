@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +10,9 @@ from hptransfer.cli.groups import with_groups
 from hptransfer.cli.options import Json, Quiet
 from hptransfer.cli.sweep_options import Files, SweepOptions
 from hptransfer.cli.talk import Talk
+
+if TYPE_CHECKING:
+    from hptransfer.sweep import Sweep
 
 EXAMPLE = "Example: hptransfer backtest sweep.csv"
 
@@ -25,6 +28,10 @@ def command(
     law: Annotated[
         list[str] | None, typer.Option("--law", help="Published law to price beside it (default: step-law).")
     ] = None,
+    choose: Annotated[
+        bool,
+        typer.Option("--select-form", help="Compare the forms that fit offers, and name the one to use."),
+    ] = False,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the resampling.")] = 0,
     resamples: Annotated[int, typer.Option("--resamples", help="Bootstrap resamples of each fit.")] = 1000,
     json: Json = False,
@@ -41,6 +48,9 @@ def command(
 
     talk = Talk(quiet=quiet)
     sweep = options.sweep(files)
+    if choose:
+        _select(sweep, files[0], seed=seed, json=json, talk=talk)
+        return
     result = backtest(
         sweep,
         estimator=estimator or DEFAULT_ESTIMATOR,
@@ -54,3 +64,19 @@ def command(
     else:
         render_loss.show_backtest(result)
     talk.then(f"hptransfer fit {files[0]} -o law.json")
+
+
+def _select(sweep: Sweep, file: str, *, seed: int, json: bool, talk: Talk) -> None:
+    """Compare forms, and name the fit line of the one to use."""
+    from dataclasses import asdict
+
+    from hptransfer.backtesting import select_form
+    from hptransfer.cli import render, render_loss
+
+    selection = select_form(sweep, seed=seed)
+    if json:
+        render.print_json(asdict(selection))
+    else:
+        render_loss.show_selection(selection)
+    chosen = selection.chosen
+    talk.then(f"hptransfer fit {file} --estimator {chosen.estimator} --prior {chosen.prior} -o law.json")

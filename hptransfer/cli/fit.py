@@ -34,6 +34,9 @@ def command(
     resamples: Annotated[
         int, typer.Option("--resamples", help="Bootstrap resamples; 0 for no intervals.")
     ] = 1000,
+    with_backtest: Annotated[
+        bool, typer.Option("--backtest", help="Also hold out the largest scales; the law keeps the result.")
+    ] = False,
     force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -44,6 +47,7 @@ def command(
     Needs columns params, tokens, lr (the peak), batch_tokens (or batch_seqs and seq_len) and loss.
     Writes the law as JSON; shows the fitted law, its intervals, and what was set aside and why.
     """
+    from hptransfer.backtesting import with_track_record
     from hptransfer.cli import render, render_law
     from hptransfer.cli.progress import progress_bar
     from hptransfer.files import write_text
@@ -64,6 +68,8 @@ def command(
             batch_on=tuple(inputs),
             progress=report,
         )
+    if with_backtest:
+        law = with_track_record(law, sweep)
     written = write_text(output, law_to_json(law), force=force, inputs=options.inputs(files))
     to_stdout = output == "-"
     if json and not to_stdout:

@@ -46,6 +46,8 @@ def show_law(law: Law, *, stream: TextIO) -> None:
     )
     columns = ("params#", "tokens#", "runs#", "diverged#", "best loss#", "at lr#", "at batch#", "on the edge")
     table("Cells", columns, cells, stream)
+    if law.fit.track_record is not None:
+        print(f"Track record: {law.fit.track_record.verdict}", file=stream)
     if law.fit.data_share:
         _show_shares(law.fit, stream)
     if law.fit.choices is not None:

@@ -13,7 +13,7 @@ from hptransfer.loss_law import loss_formula
 from hptransfer.quantities import short_count
 
 if TYPE_CHECKING:
-    from hptransfer.backtesting import Backtest
+    from hptransfer.backtesting import Backtest, Selection
     from hptransfer.law import LossLaw, Note
     from hptransfer.loss_fitting import LossBacktest
     from hptransfer.loss_law import Forecast
@@ -43,6 +43,24 @@ def show_backtest(result: Backtest) -> None:
     columns = ("held out", "plans by", "cells#", "mean excess#", "worst#", "off grid#", "90 % held#")
     table("Excess loss at held-out scales", columns, rows)
     print(result.verdict)
+
+
+def show_selection(selection: Selection) -> None:
+    """Print one row a form, and the verdict."""
+    rows = (
+        (
+            score.form.name + (" (chosen)" if score.form == selection.chosen else ""),
+            percent(score.mean_excess),
+            percent(score.difference) if score.difference else "-",
+            percent(score.deviation) if score.deviation else "-",
+            str(score.cells),
+            plain(score.refused or "", limit=60),
+        )
+        for score in selection.scores
+    )
+    columns = ("form", "mean excess#", "minus default#", "deviation#", "cells#", "refused somewhere")
+    table("Forms on the same held-out cells", columns, rows)
+    print(selection.verdict)
 
 
 def loss_content(

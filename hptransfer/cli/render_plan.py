@@ -27,6 +27,7 @@ SHORT_SOURCES = {  # how `plan` says in a word whose value it is; --explain give
 
 def plan_content(plan: Plan, cost: CostOfBeingWrong | None = None) -> dict[str, Any]:
     """A plan as JSON content: optima at the top, the values to run under `rounded`."""
+    record = None if plan.law.fit is None else plan.law.fit.track_record
     return {
         "params": plan.target.params,
         "tokens": plan.target.tokens,
@@ -54,6 +55,7 @@ def plan_content(plan: Plan, cost: CostOfBeingWrong | None = None) -> dict[str, 
         "origin": {name: dataclasses.asdict(origin) for name, origin in plan.origins.items()},
         "reach": {name: dataclasses.asdict(reach) for name, reach in plan.reach.items()},
         **groups_content(plan),
+        "track_record": None if record is None else record.model_dump(mode="json"),
         "cost_of_being_wrong": None if cost is None else dataclasses.asdict(cost),
         "warnings": [{"code": note.code, "message": note.message} for note in plan.warnings],
     }
@@ -86,6 +88,9 @@ def show_plan(plan: Plan, *, explain: bool, cost: CostOfBeingWrong | None = None
     outside = [f"{name} {r.factor:.3g}x" for name, r in plan.reach.items() if r.factor > 1]
     inside = "inside the law's fitted range" if plan.reach else "the law states no fitted range"
     print(f"Extrapolates: {', '.join(outside) + ' beyond the fitted range' if outside else 'no, ' + inside}.")
+    record = None if plan.law.fit is None else plan.law.fit.track_record
+    if record is not None:
+        print(f"Track record: {plain(record.verdict, limit=1000)}")
     if cost is not None:
         show_cost(cost)
     if plan.param_groups is not None:
