@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -617,3 +618,36 @@ def test_a_config_that_silences_everything_is_clean_and_every_finding_is_listed(
     report = commented("schedule: wsd", text, schedule="wsd", peak_lr=3 * lr, steps=10)
     assert report.exit_code == 0
     assert {o.finding.slug for o in report.overridden} >= {"edited", "off-law-lr", "steps-tokens"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field"),
+    [
+        (r"^  peak_lr: \S+\n  peak_lr_interval", "  peak_lr: 1.0e-03\n  peak_lr_interval", "optimum.peak_lr"),
+        (r"^  peak_lr_interval: \[\S+,", "  peak_lr_interval: [1.0e-09,", "optimum.peak_lr_interval.0"),
+        (r"^    factor: 1.0", "    factor: 7.0", "reach.params.factor"),
+        (r"^  eps: .*default.*", '  eps: "1e-8 | measured"', "origin.eps"),
+        (r"^  steps: \d+", "  steps: 7", "planned.steps"),
+    ],
+)
+def test_a_record_that_was_edited_is_found(old: str, new: str, field: str) -> None:
+    """What the plan recorded of itself follows from the law and what was asked of it."""
+    text = write()
+    changed = re.sub(old, new, text, count=1, flags=re.MULTILINE)
+    assert changed != text
+    Path("configs/a.yaml").write_text(changed)
+    report = check("configs")
+    assert ("record-differs", field) in [(f.slug, f.field) for f in report.findings], report.findings
+    assert report.exit_code == 1
+
+
+def test_a_stale_law_is_not_also_a_record_that_differs() -> None:
+    write()
+    save(fitted_law(params_kind="non-embedding", lr_batch_exponent=0.3))
+    assert slugs(check("configs")) == ["stale-law"]
+
+
+def test_texts_of_another_version_are_no_finding() -> None:
+    text = re.sub(r"eps: .*default.*", 'eps: "in other words"', write().replace('"0.1.0"', '"0.0.9"'))
+    Path("configs/a.yaml").write_text(text)
+    assert slugs(check("configs")) == []

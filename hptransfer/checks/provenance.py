@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from hptransfer.checks.base import Check, Deviation, Subject, beyond, shown, times
-from hptransfer.errors import plain
+from hptransfer.checks.base import Check, Deviation, Subject, Value, beyond, shown, times
+from hptransfer.config import config_from_plan
+from hptransfer.errors import HptransferError, plain
 from hptransfer.law import Law
 from hptransfer.planning import SAME_SCALE
 from hptransfer.settings import SETTINGS_FILE
@@ -71,6 +72,51 @@ def _other_target(subject: Subject) -> Iterator[Deviation]:
                 f"{SETTINGS_FILE} names for this file."
             )
             yield Deviation(f"target.{name}", text, wanted, got)
+
+
+RECORDED = ("optimum", "planned", "reach")
+"""Parts of a config that its law and what was asked of it determine."""
+
+
+def _record_differs(subject: Subject) -> Iterator[Deviation]:
+    """What a config records of its plan against the plan made again, as long as the law is the same."""
+    config, plan = subject.settled, subject.as_asked
+    if plan is None or config.law.digest != _law(subject).digest():
+        return
+    try:
+        again = config_from_plan(plan, config.law, anchors=config.plan.anchors)
+    except HptransferError:  # what the law gives now cannot be run: other checks say so
+        return
+    same_version = config.hptransfer_version == again.hptransfer_version
+    parts = (*RECORDED, "origin") if same_version else RECORDED
+    recorded, made = (dict(_leaves(one.model_dump(include=set(parts)), "")) for one in (config, again))
+    for name in dict.fromkeys([*made, *recorded]):
+        got, expected = recorded.get(name), made.get(name)
+        is_number = isinstance(got, int | float) and isinstance(expected, int | float)
+        if (is_number or same_version) and _differ(got, expected, subject.tolerances.edited):
+            text = (
+                f"{name} is recorded as {plain(shown(got), limit=300)}, the law and the plan make "
+                f"it {plain(shown(expected), limit=300)}."
+            )
+            yield Deviation(name, text, expected, got)
+
+
+def _leaves(value: object, path: str) -> Iterator[tuple[str, Value]]:
+    """Every plain value inside mappings and sequences, by dotted path."""
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from _leaves(item, f"{path}.{name}" if path else str(name))
+    elif isinstance(value, tuple):
+        for place, item in enumerate(value):
+            yield from _leaves(item, f"{path}.{place}")
+    elif value is None or isinstance(value, float | int | str):
+        yield path, value
+
+
+def _differ(got: Value, expected: Value, tolerance: float) -> bool:
+    if isinstance(got, int | float) and isinstance(expected, int | float):
+        return abs(got - expected) > tolerance * abs(expected)
+    return got != expected
 
 
 CHECKS = (
@@ -140,5 +186,16 @@ CHECKS = (
         severity="error",
         needs="config",
         look=_other_target,
+    ),
+    Check(
+        id="HPT407",
+        slug="record-differs",
+        title="A record of the plan is not what the plan was",
+        why="Optima, intervals, origins and reach are what a reader trusts; edits there hide others.",
+        source="the plan made again from the law and what the config says was asked of it",
+        fix="Plan again; nothing under optimum, planned, origin and reach is meant to be edited.",
+        severity="error",
+        needs="plan",
+        look=_record_differs,
     ),
 )

@@ -104,11 +104,6 @@ def ratio(value: float | None) -> str:
     return "-" if value is None else f"{value:.4g}"
 
 
-def counted(number_of: int, what: str) -> str:
-    """As many of something: "1 finding", "2 findings"."""
-    return f"{number_of} {what}{'' if number_of == 1 else 's'}"
-
-
 def percent(fraction: float | None) -> str:
     """A fraction as a percentage; a dash for None."""
     return "-" if fraction is None else f"{fraction:.3%}"
