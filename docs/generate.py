@@ -11,11 +11,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from hptransfer import published
+from hptransfer import published, schemas
 from hptransfer.checks import checks_page
 from hptransfer.parametrizations import CLASSES, RuleSet, Steps, rule_set, rule_set_ids
 from hptransfer.parametrizations.factors import SYMBOLS, Factor
 from hptransfer.published.describing import certainty, law_page, predicts, ranges
+from hptransfer.schemas import schema_to_json
 
 DOCS = Path(__file__).resolve().parent
 SCHEDULE_COMMANDS = ("show", "list", "compare", "convert", "extend", "branches", "merge")
@@ -29,6 +30,7 @@ COMMANDS = (
     "laws show",
     "laws compare",
     "check",
+    "schema",
     "backtest",
     "width",
     "coordcheck",
@@ -135,8 +137,10 @@ def main() -> int:
     """Write the pages, or report stale ones; exit code 1 when --check found any."""
     checking = "--check" in sys.argv[1:]
     stale = []
-    for name, make in PAGES.items():
-        path, text = DOCS / name, NOTICE + make().rstrip() + "\n"
+    files = {name: NOTICE + make().rstrip() + "\n" for name, make in PAGES.items()}
+    files |= {f"schemas/{name}.json": schema_to_json(name) for name in schemas.MODELS}
+    for name, text in files.items():
+        path = DOCS / name
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             stale.append(name)
             if not checking:

@@ -289,6 +289,11 @@ def _origins(plan: Plan) -> dict[str, str]:
     }
 
 
+def with_editor_hint(text: str, schema: str | None) -> str:
+    """Tell editors of a config which JSON Schema describes it; `schema` is a path relative to the config."""
+    return text if schema is None else f"# yaml-language-server: $schema={schema}\n{text}"
+
+
 def config_to_yaml(config: TrainConfig) -> str:
     """Write a config so that every YAML reader, 1.1 or 1.2, takes its numbers as the same numbers."""
     content = config.model_dump(mode="json")

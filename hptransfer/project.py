@@ -109,6 +109,17 @@ def law_of_settings(setting: str, root: Path) -> ResolvedLaw:
     return ResolvedLaw(referred_law(setting, root, root), origin, path=root / setting)
 
 
+def schema_from(config_path: str) -> str | None:
+    """Name the project's schema of configs from a config at `config_path`; None where the project has none.
+
+    Raises:  as `read_settings`.
+    """
+    here = Path.cwd() / (LOCAL_LAW if config_path == STANDARD_STREAM else config_path)
+    root = project_root(here)
+    named = read_settings(root).config_schema
+    return None if named is None else Path(os.path.relpath(root / named, here.resolve().parent)).as_posix()
+
+
 def referred_law(name: str, folder: Path, root: Path) -> Law:
     """Read a law file that a project's own file in `folder` names.
 

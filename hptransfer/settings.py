@@ -119,6 +119,7 @@ class Settings(Part):
 
     law: Text | None = None
     configs: tuple[ConfigSettings, ...] = ()
+    config_schema: Glob | None = None  # a file that configs written by `plan -o` name to editors
     tolerances: ToleranceSettings = ToleranceSettings()
     select: tuple[Code, ...] | None = None
     ignore: tuple[Code, ...] | None = None

@@ -34,6 +34,7 @@ COMMANDS = (
     "plan",
     "laws",
     "check",
+    "schema",
     "shape",
     "width",
     "coordcheck",

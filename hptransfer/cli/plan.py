@@ -150,10 +150,12 @@ def _spread(planned: Plan, wanted: ScalingOptions) -> Plan:
 def _write_config(
     planned: Plan, law: ResolvedLaw, anchors: Sequence[Anchor], output: str, *, force: bool, talk: Talk
 ) -> None:
-    from hptransfer.config import config_from_plan, config_to_yaml
+    from hptransfer.config import config_from_plan, config_to_yaml, with_editor_hint
     from hptransfer.files import write_text
+    from hptransfer.project import schema_from
 
-    text = config_to_yaml(config_from_plan(planned, law.reference_from(output), anchors=anchors))
+    config = config_from_plan(planned, law.reference_from(output), anchors=anchors)
+    text = with_editor_hint(config_to_yaml(config), schema_from(output))
     talk.wrote(write_text(output, text, force=force, inputs=law.files), output)
     if output != "-":
         talk.then(f"hptransfer check {output}")
