@@ -13,21 +13,23 @@ from hptransfer.checks.base import Check, Deviation, Needs, Severity, Subject, T
 from hptransfer.checks.selection import Selection, read_codes
 from hptransfer.checks.suppressing import trouble_with
 from hptransfer.config import TrainConfig, config_from_document
-from hptransfer.document import read_document
+from hptransfer.document import Document, read_document
 from hptransfer.errors import HptransferError, UsageError, did_you_mean, plain
 from hptransfer.files import STANDARD_STREAM, read_text
 from hptransfer.findings import Finding, Overridden, Report, Unreadable
-from hptransfer.gathering import gather
+from hptransfer.gathering import gather, is_native
 from hptransfer.law import Law
 from hptransfer.plan_schedules import with_schedule
 from hptransfer.planning import Plan, Target, plan
 from hptransfer.project import law_of_settings, project_root, referred_law, resolve_law
 from hptransfer.published import published_law
-from hptransfer.settings import SETTINGS_FILE, ConfigSettings, Settings, read_settings
+from hptransfer.settings import SETTINGS_FILE, ConfigSettings, Settings, TargetSettings, read_settings
 from hptransfer.spreading import with_param_groups
 from hptransfer.suppressions import Suppression, read_suppressions
 
 MAX_CONFIG_BYTES = 2**20
+NATIVE = "native"
+NO_TARGET = "its target is not known. Give --params and --tokens, or a `target` in hptransfer.toml."
 BAD_SUPPRESSION = find_check("bad-suppression").id  # which no comment silences
 
 
@@ -38,6 +40,10 @@ def check(
     tolerances: Mapping[str, float] | None = None,
     select: Sequence[str] = (),
     ignore: Sequence[str] = (),
+    format: str | None = None,  # noqa: A002 - the option's name
+    target: TargetSettings | None = None,
+    world_size: int | None = None,
+    seq_len: int | None = None,
 ) -> Report:
     """Check configs against their recorded plans and their law.
 
@@ -45,19 +51,28 @@ def check(
 
     Args:    paths: files ("-" is stdin) and folders, searched for *.yaml and *.yml; hidden names are
              skipped, symlinked folders not entered; law: file, id or record; tolerances: by the names of
-             `Tolerances`; select, ignore: codes as in `Selection`.
+             `Tolerances`; select, ignore: codes as in `Selection`; format: of trainers' configs, which else
+             is recognized; target, world_size (ranks), seq_len (tokens): what trainers' configs do not say.
     Raises:  UsageError, FileError or InputError when `law` itself cannot be used, UsageError for a
              tolerance or a code that makes no sense.
     """
+    if format not in (None, NATIVE):
+        from hptransfer.trainers import find_format
+
+        find_format(format)
     asked = _Asked(
         law=resolve_law(law).law if isinstance(law, str) else law,
         tolerances=_sensible(dict(tolerances or {})),
         select=read_codes(select, "--select"),
         ignore=read_codes(ignore, "--ignore"),
+        format=format,
+        target=target,
+        world_size=world_size,
+        seq_len=seq_len,
     )
     projects = _Projects(asked)
     wanted = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
-    found = gather(os.fspath(path) for path in wanted)
+    found = gather((os.fspath(path) for path in wanted), projects.names)
     findings: list[Finding] = []
     overridden: list[Overridden] = []
     unreadable = found.unreadable
@@ -104,6 +119,10 @@ class _Asked:
     tolerances: Mapping[str, float]
     select: tuple[str, ...]
     ignore: tuple[str, ...]
+    format: str | None
+    target: TargetSettings | None
+    world_size: int | None
+    seq_len: int | None
 
 
 @dataclass(frozen=True)
@@ -115,6 +134,10 @@ class Terms:
     tolerances: Tolerances
     selection: Selection
     severity: Mapping[str, Severity]  # by id, where it is not the check's own
+    format: str | None
+    target: TargetSettings | None
+    world_size: int | None
+    seq_len: int | None
 
 
 @dataclass
@@ -141,7 +164,15 @@ class _Projects:
             entry = settings.of_config(here.resolve().relative_to(root).as_posix())
         return _terms(root, settings, entry, self.asked)
 
-    def law_behind(self, config: TrainConfig, file: str, terms: Terms) -> Law:
+    def names(self, file: str) -> bool:
+        """Whether hptransfer.toml says what a file is, so that it counts as a config in a folder."""
+        try:
+            entry = self.terms(file).entry
+        except HptransferError:
+            return False
+        return entry is not None and (entry.format is not None or entry.target is not None)
+
+    def law_behind(self, file: str, terms: Terms, *, law_id: str | None, path: str | None) -> Law:
         """Find a config's law: the caller's, else hptransfer.toml's, else what the config refers to.
 
         Raises:  UsageError, FileError or InputError; what a config points at is never shown.
@@ -152,12 +183,15 @@ class _Projects:
         name = setting if entry is None or entry.law is None else entry.law
         if name is not None:
             return self._named(name, terms.root)
-        if config.law.path is None:
-            return published_law(config.law.id or "")
+        if path is None:
+            if law_id is None:
+                msg = "its law is not known. Name it: --law, or `law` in hptransfer.toml."
+                raise UsageError(msg)
+            return published_law(law_id)
         folder = _place(file).parent
-        place = folder / config.law.path
+        place = folder / path
         if place not in self.referred:
-            self.referred[place] = referred_law(config.law.path, folder, terms.root)
+            self.referred[place] = referred_law(path, folder, terms.root)
         return self.referred[place]
 
     def _named(self, name: str, root: Path) -> Law:
@@ -182,14 +216,29 @@ def _terms(root: Path, settings: Settings, entry: ConfigSettings | None, asked: 
         select = select or read_codes(layer.select or (), f"{SETTINGS_FILE}, select")
         ignore = ignore or read_codes(layer.ignore or (), f"{SETTINGS_FILE}, ignore")
     severity = {find_check(name).id: value for name, value in settings.severity.items()}
+    own = entry or ConfigSettings(files=("**",))
     return Terms(
-        root, entry, Tolerances(**{**tolerances, **asked.tolerances}), Selection(select, ignore), severity
+        root=root,
+        entry=entry,
+        tolerances=Tolerances(**{**tolerances, **asked.tolerances}),
+        selection=Selection(select, ignore),
+        severity=severity,
+        format=asked.format or own.format,
+        target=asked.target or own.target,
+        world_size=asked.world_size or own.world_size,
+        seq_len=asked.seq_len or own.seq_len,
     )
 
 
 def _subject(file: str, terms: Terms, projects: _Projects) -> tuple[Subject, str | None]:
     """Read a config and all that its checks look at; and say why its law is missing, if it is."""
     text = read_text(file, max_bytes=MAX_CONFIG_BYTES)
+    if terms.format == NATIVE or (terms.format is None and (is_native(text) or file == STANDARD_STREAM)):
+        return _native_subject(file, text, terms, projects)
+    return _trainer_subject(file, text, terms, projects)
+
+
+def _native_subject(file: str, text: str, terms: Terms, projects: _Projects) -> tuple[Subject, str | None]:
     document = read_document(text, file)
     config, problems = config_from_document(document, file)
     wanted = None if terms.entry is None else terms.entry.target
@@ -204,10 +253,50 @@ def _subject(file: str, terms: Terms, projects: _Projects) -> tuple[Subject, str
     if config is None:
         return subject, None
     try:
-        law = projects.law_behind(config, file, terms)
+        law = projects.law_behind(file, terms, law_id=config.law.id, path=config.law.path)
     except HptransferError as error:
         return subject, str(error)
     return _with_law(subject, config, law), None
+
+
+def _trainer_subject(file: str, text: str, terms: Terms, projects: _Projects) -> tuple[Subject, str | None]:
+    """As `_subject`, of a trainer's own config, whose traps are found even without target and law."""
+    from hptransfer import foreign  # trainers' formats: only their configs need them
+
+    told = foreign.told_by(file, text)
+    target = terms.target or told.target
+    reading = foreign.read_trainer_config(
+        file,
+        text,
+        foreign.format_of(file, text, terms.format),
+        world_size=terms.world_size,
+        seq_len=terms.seq_len or (None if target is None else target.seq_len),
+    )
+    trainer = foreign.trainer_file(reading)
+    subject = Subject(
+        Document(), (), None,
+        tolerances=terms.tolerances, suppressions=read_suppressions(text), trainer=trainer,
+    )  # fmt: skip
+    if target is None:
+        return subject, NO_TARGET
+    law_is_file = told.law is not None and told.law.endswith(".json")
+    try:
+        law = projects.law_behind(
+            file, terms, law_id=None if law_is_file else told.law, path=told.law if law_is_file else None
+        )
+        planned = plan(law, _planning_target(target, reading.number("seq_len")), rounding=target.rounding)
+        if target.scaling is not None:
+            planned = with_param_groups(planned, target.scaling)
+        config, slips = foreign.config_of(reading, planned, told.digest)
+    except HptransferError as error:
+        return subject, str(error)
+    trainer = replace(trainer, slips=trainer.slips + slips)
+    return _with_law(replace(subject, config=config, trainer=trainer), config, law), None
+
+
+def _planning_target(target: TargetSettings, seq_len: float | None) -> Target:
+    values = target.model_dump(exclude={"rounding", "scaling"})
+    return Target(**{**values, "seq_len": target.seq_len or (None if seq_len is None else int(seq_len))})
 
 
 def _with_law(subject: Subject, config: TrainConfig, law: Law) -> Subject:
@@ -312,15 +401,21 @@ def _finding(entry: Check, deviation: Deviation, subject: Subject, file: str, te
     parts = deviation.field.split(".")
     paths = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
     line = next((lines[path] for path in paths if path in lines), None)
+    name, fixable = deviation.field, entry.fixable
+    if subject.trainer is not None:
+        name = subject.trainer.fields.get(deviation.field, deviation.field)
+        line = subject.trainer.lines.get(deviation.field)
+        fixable = (entry.fixable or entry.fixable_in_trainers) and deviation.field in subject.trainer.copied
     return Finding(
         id=entry.id,
         slug=entry.slug,
         severity=terms.severity.get(entry.id, entry.severity),
         file=file,
         line=line if deviation.line is None else deviation.line,
-        field=plain(deviation.field),
+        field=plain(name),
         message=deviation.message,
         expected=deviation.expected,
         got=plain(deviation.got) if isinstance(deviation.got, str) else deviation.got,
-        fix=entry.fix.replace("FIELD", plain(deviation.field)),
+        fix=entry.fix.replace("FIELD", plain(name)),
+        fixable=fixable and deviation.expected is not None,
     )

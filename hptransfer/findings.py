@@ -24,6 +24,7 @@ class Finding:
     expected: Value
     got: Value
     fix: str
+    fixable: bool = False  # by putting `expected` in the field's place
 
 
 @dataclass(frozen=True)

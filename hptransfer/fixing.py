@@ -1,6 +1,6 @@
 """Fixes that need no judgement: one value on one line, everything else of the file as it was.
 
-A finding of a check that is `fixable` names the value to have; the line keeps its comment, quotes its key
+A finding that is `fixable` names the value to have; the line keeps its comment, quotes its key
 as before, and the file its line ends.
 """
 
@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from hptransfer.checks import find_check
 from hptransfer.checks.base import Value
 from hptransfer.config import number_text
 from hptransfer.errors import FileError, plain
@@ -52,7 +51,7 @@ def find_patches(findings: Iterable[Finding]) -> Iterator[Patch]:
     """Make one patch for each file that holds something fixable."""
     by_file: dict[str, list[Finding]] = {}
     for finding in findings:
-        if find_check(finding.id).fixable and finding.line is not None and finding.file != STANDARD_STREAM:
+        if finding.fixable and finding.line is not None and finding.file != STANDARD_STREAM:
             by_file.setdefault(finding.file, []).append(finding)
     for file, fixable in by_file.items():
         before = _text_of(file)

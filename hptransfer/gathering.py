@@ -11,7 +11,9 @@ from pathlib import Path
 from hptransfer.files import STANDARD_STREAM
 from hptransfer.findings import Unreadable
 
-SUFFIXES = (".yaml", ".yml")
+YAML_SUFFIXES = (".yaml", ".yml")
+SUFFIXES = (*YAML_SUFFIXES, ".json", ".toml", ".py", ".sh", ".args", ".txt")
+PLANNED = b"hptransfer-plan: "  # in the header of trainers' configs that hptransfer wrote
 _MARKED = re.compile(rb"^(?:\xef\xbb\xbf)?[{\"' ]{0,4}hptransfer_config[\"']? *:", re.MULTILINE)
 _MARK_WITHIN = 2**16  # bytes from the start in which a config's mark must stand
 
@@ -25,9 +27,10 @@ class Found:
     skipped: int = 0
 
 
-def gather(paths: Iterable[str]) -> Found:
+def gather(paths: Iterable[str], named: Callable[[str], bool]) -> Found:
     """Collect the files that the paths stand for, each once under the first name it was met by.
 
+    In folders a config says that it is one of ours or was written by us, or `named` says so of its name.
     Hidden names are left out, symlinked folders are not entered, pipes and devices not waited for.
     """
     found = Found()
@@ -35,24 +38,26 @@ def gather(paths: Iterable[str]) -> Found:
         if path == STANDARD_STREAM or not Path(path).is_dir():
             found.files.append(path)
         else:
-            _gather_folder(path, found)
+            _gather_folder(path, found, named)
     found.files = _distinct(found.files)
     return found
 
 
-def _gather_folder(folder: str, found: Found) -> None:
+def _gather_folder(folder: str, found: Found, named: Callable[[str], bool]) -> None:
     def complain(error: OSError) -> None:
         found.unreadable.append(Unreadable(str(error.filename), _cannot_be_read(error)))
 
     for file in _candidates(folder, complain):
+        is_yaml = file.lower().endswith(YAML_SUFFIXES)
         try:
-            ours = is_marked(file)
+            ours = is_marked(file, native=is_yaml) or (_is_file(file) and named(file))
         except OSError as error:
-            found.unreadable.append(Unreadable(file, _cannot_be_read(error)))
+            if is_yaml:  # of other files most are no configs: one that cannot be read is none of ours
+                found.unreadable.append(Unreadable(file, _cannot_be_read(error)))
             continue
         if ours:
             found.files.append(file)
-        else:
+        elif is_yaml:
             found.skipped += 1
 
 
@@ -68,13 +73,24 @@ def _cannot_be_read(error: OSError) -> str:
     return f"cannot be read: {(error.strerror or 'unknown reason').lower()}."
 
 
-def is_marked(file: str) -> bool:
-    """Whether a file says that it is a config of ours, whatever else may be wrong with it."""
-    path = Path(file)
-    if path.exists() and not path.is_file():  # a pipe or device would keep us waiting
+def is_marked(file: str, *, native: bool) -> bool:
+    """Whether a file says that it was written by us, or (`native`) is a config of ours, however broken."""
+    if not _is_file(file):
         return False
-    with path.open("rb") as stream:
-        return _MARKED.search(stream.read(_MARK_WITHIN)) is not None
+    with Path(file).open("rb") as stream:
+        start = stream.read(_MARK_WITHIN)
+    return PLANNED in start or (native and _MARKED.search(start) is not None)
+
+
+def _is_file(file: str) -> bool:
+    """Whether reading ends: a pipe or device would keep us waiting; what is missing may be tried."""
+    path = Path(file)
+    return path.is_file() or not path.exists()
+
+
+def is_native(text: str) -> bool:
+    """Whether a text says that it is a config of ours."""
+    return _MARKED.search(text[:_MARK_WITHIN].encode()) is not None
 
 
 def _distinct(files: Iterable[str]) -> list[str]:

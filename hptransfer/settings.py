@@ -29,6 +29,7 @@ from hptransfer.errors import InputError, Problem, did_you_mean, plain
 from hptransfer.files import read_text
 from hptransfer.law import ParamsKind, Record
 from hptransfer.prediction import Rounding
+from hptransfer.scaling import Scaling
 
 SETTINGS_FILE = "hptransfer.toml"
 MAX_SETTINGS_BYTES = 2**20
@@ -100,6 +101,7 @@ class TargetSettings(Part):
     active_ratio: Amount | None = None
     experts: Count | None = None
     flops_per_token: Amount | None = None
+    scaling: Scaling | None = None  # from which proxy, under which rule set of the muP family
 
 
 class ConfigSettings(Part):
@@ -108,7 +110,9 @@ class ConfigSettings(Part):
     files: Annotated[tuple[Glob, ...], Field(min_length=1)]
     law: Text | None = None
     target: TargetSettings | None = None
-    format: Text | None = None
+    format: Text | None = None  # of a trainer's config; else it is recognized
+    world_size: Count | None = None  # data-parallel ranks, for formats that count the batch per device
+    seq_len: Count | None = None  # tokens per sequence, for formats that do not say it
     tolerances: ToleranceSettings = ToleranceSettings()
     select: tuple[Code, ...] | None = None
     ignore: tuple[Code, ...] | None = None

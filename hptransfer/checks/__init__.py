@@ -6,7 +6,17 @@ is named here.
 
 from __future__ import annotations
 
-from hptransfer.checks import arithmetic, fields, groups, overrides, provenance, suppressing, units, values
+from hptransfer.checks import (
+    arithmetic,
+    fields,
+    groups,
+    overrides,
+    provenance,
+    suppressing,
+    trainer,
+    units,
+    values,
+)
 from hptransfer.checks.base import Check
 from hptransfer.errors import UsageError, did_you_mean, plain
 
@@ -19,6 +29,7 @@ CHECKS: tuple[Check, ...] = (
     *units.CHECKS,
     *provenance.CHECKS,
     *groups.CHECKS,
+    *trainer.CHECKS,
 )
 SLUGS = frozenset(check.slug for check in CHECKS)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -15,7 +15,7 @@ from hptransfer.settings import TargetSettings
 from hptransfer.suppressions import Suppression
 
 Severity = Literal["error", "warning"]
-Needs = Literal["document", "config", "law", "plan", "suppressions"]
+Needs = Literal["document", "config", "recorded", "law", "plan", "suppressions", "trainer", "trainer-plan"]
 Value: TypeAlias = float | str | None
 
 
@@ -28,6 +28,30 @@ class Tolerances:
     batch_factor: float = 1.5
     weight_decay_factor: float = 2.0
     excess: float = 0.0025  # predicted excess loss over the plan's own, fraction
+
+
+@dataclass(frozen=True)
+class Slip:
+    """A field that its trainer takes for something else than what is meant, or not at all."""
+
+    field: str
+    line: int | None
+    message: str
+    got: str = ""
+
+
+@dataclass(frozen=True)
+class TrainerFile:
+    """What a trainer's own config says beside its values. Keys are our names."""
+
+    format: str
+    fields: Mapping[str, str]  # the trainer's names, as written
+    lines: Mapping[str, int]
+    defaults: frozenset[str]  # values that the file leaves to the trainer, or to the caller
+    copied: frozenset[str]  # values that stand in one field as they are
+    unknown: tuple[str, ...]  # values that nobody says
+    slips: tuple[Slip, ...]
+    decay_steps: float | None = None
 
 
 @dataclass(frozen=True)
@@ -45,6 +69,7 @@ class Subject:
     wanted: TargetSettings | None = None  # what hptransfer.toml says this config is to train
     suppressions: tuple[Suppression, ...] = ()  # comments that silence findings
     unused: tuple[Suppression, ...] | None = None  # those that silenced none; None until that is known
+    trainer: TrainerFile | None = None  # None: a config of ours
 
     def has(self, needs: Needs) -> bool:
         """Whether a check with these needs applies."""
@@ -52,6 +77,12 @@ class Subject:
             return True
         if needs == "suppressions":
             return self.unused is not None
+        if needs == "trainer":
+            return self.trainer is not None
+        if needs == "trainer-plan":
+            return self.trainer is not None and self.has("plan")
+        if needs == "recorded":
+            return self.trainer is None and self.config is not None
         present = {"config": self.config, "law": self.law, "plan": self.at_own_batch}
         return self.config is not None and present[needs] is not None
 
@@ -88,6 +119,7 @@ class Check:
     needs: Needs
     look: Callable[[Subject], Iterator[Deviation]]
     fixable: bool = False  # putting `expected` in the field's place is all that it takes
+    fixable_in_trainers: bool = False  # where no plan is recorded that would have to follow
 
 
 def shown(value: Value) -> str:

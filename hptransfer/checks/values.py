@@ -131,7 +131,7 @@ CHECKS = (
         source="hptransfer's contract: more than 1 % from the recorded plan",
         fix="Put the planned value back, or say why under `override: {FIELD: reason}`.",
         severity="error",
-        needs="config",
+        needs="recorded",
         look=_edited,
         fixable=True,
     ),
@@ -145,6 +145,7 @@ CHECKS = (
         severity="error",
         needs="plan",
         look=_off_law_lr,
+        fixable_in_trainers=True,
     ),
     Check(
         id="HPT103",
@@ -167,6 +168,7 @@ CHECKS = (
         severity="warning",
         needs="plan",
         look=_off_law("weight_decay", lambda s: s.at_own_batch, lambda plan: plan.weight_decay),
+        fixable_in_trainers=True,
     ),
     Check(
         id="HPT105",

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import typer
 
 from hptransfer.cli.groups import with_groups
-from hptransfer.cli.options import Force, Json, Quiet
+from hptransfer.cli.options import Force, Json, ParamsKindOption, Quiet, SeqLen, params_kind_of
 from hptransfer.cli.talk import Talk
 from hptransfer.errors import UsageError
+from hptransfer.quantities import parse_positive
 
 if TYPE_CHECKING:
     from hptransfer.findings import Report
+    from hptransfer.settings import TargetSettings
 
 EXAMPLE = "Example: hptransfer plan --params 1e9 --tokens 1e11 -o config.yaml && hptransfer check config.yaml"
 
@@ -44,6 +46,22 @@ class LimitOptions:
         float | None,
         typer.Option("--excess", help="Allowed predicted excess loss over the plan's own [0.0025]."),
     ] = None
+
+
+@dataclass(frozen=True)
+class TrainerOptions:
+    """What trainers' own configs do not say; each wins over hptransfer.toml."""
+
+    PANEL: ClassVar[str] = "Trainers' configs (else hptransfer.toml's)"
+
+    format: Annotated[
+        str | None, typer.Option("--format", metavar="NAME", help="Their format, where two are possible.")
+    ] = None
+    params: Annotated[str | None, typer.Option("--params", help="Parameters that are trained.")] = None
+    tokens: Annotated[str | None, typer.Option("--tokens", help="Tokens that they are trained on.")] = None
+    params_kind: ParamsKindOption = None
+    world_size: Annotated[int | None, typer.Option("--world-size", min=1, help="Data-parallel ranks.")] = None
+    seq_len: SeqLen = None
 
 
 @dataclass(frozen=True)
@@ -83,6 +101,7 @@ def command(
     limits: LimitOptions,
     choice: ChoiceOptions,
     fixing: FixOptions,
+    trainer: TrainerOptions,
     paths: Annotated[
         list[str] | None, typer.Argument(metavar="PATH...", help="Configs, or folders of them; - is stdin.")
     ] = None,
@@ -124,6 +143,7 @@ def command(
     form = "json" if json else output_format
     write = None if form == "text" else report_writer(form)
     talk = Talk(quiet=quiet)
+    target = _target(trainer)
 
     def found() -> Report:
         from hptransfer.checking import check
@@ -134,6 +154,10 @@ def command(
             tolerances={name: value for name, value in asdict(limits).items() if value is not None},
             select=choice.select or (),
             ignore=choice.ignore or (),
+            format=trainer.format,
+            target=target,
+            world_size=trainer.world_size,
+            seq_len=trainer.seq_len,
         )
 
     report = found()
@@ -161,6 +185,25 @@ def _require_consistent(choice: ChoiceOptions, fixing: FixOptions) -> None:
     if choice.write_baseline and fixing.fix:
         msg = "--fix and --write-baseline are two steps: fix first."
         raise UsageError(msg)
+
+
+def _target(trainer: TrainerOptions) -> TargetSettings | None:
+    """The target that the options name; None where they name none.
+
+    Raises:  UsageError when only one of its two sizes is given, or a number is none.
+    """
+    if trainer.params is None and trainer.tokens is None:
+        return None
+    if trainer.params is None or trainer.tokens is None:
+        msg = "a target needs --params and --tokens."
+        raise UsageError(msg)
+    from hptransfer.settings import TargetSettings
+
+    return TargetSettings(
+        params=parse_positive(trainer.params, "--params"),
+        tokens=parse_positive(trainer.tokens, "--tokens"),
+        params_kind=params_kind_of(trainer.params_kind) or "unspecified",
+    )
 
 
 def _fix(report: Report, talk: Talk, show: Callable[[str], None], *, write: bool) -> bool:
