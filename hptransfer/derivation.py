@@ -14,6 +14,7 @@ from hptransfer.quantities import scientific
 
 SQRT_SOURCE = "square-root rule for adaptive optimizers, arXiv:2205.10287"
 LARGEST_SETTING = 1e6  # no LR, weight decay, clip or fraction is larger
+MAX_LOG_LR = 300.0  # natural logs: beyond, a law was broken, and sums of it would overflow
 DEFAULTS: dict[str, str | float] = {
     "schedule": "cosine",
     "optimizer": "adamw",
@@ -149,12 +150,18 @@ def power_schedule_lr(law: Law, *, batch_tokens: float, tokens: float) -> float:
     """LR of the Power Scheduler once so many tokens were seen.
 
     It ends at the law's cap; without one, at the LR for the fewest tokens that the law was fitted on.
+
+    Raises:  RefusalError where the numbers overflow.
     """
     assert law.peak_lr is not None  # noqa: S101
     if law.peak_lr_cap is None and "tokens" in law.fitted_on:
         tokens = max(tokens, law.fitted_on["tokens"][0])
     exponent = law.peak_lr.exponents.get("tokens", 0.0)
-    lr: float = math.exp(law.peak_lr.log_coefficient) * batch_tokens * tokens**exponent
+    log_lr = law.peak_lr.log_coefficient + math.log(batch_tokens) + exponent * math.log(tokens)
+    if abs(log_lr) > MAX_LOG_LR:
+        msg = f"the numbers of law {law.id} overflow at this target. Was the law edited by hand?"
+        raise RefusalError(msg)
+    lr = math.exp(log_lr)
     return lr if law.peak_lr_cap is None else min(lr, law.peak_lr_cap)
 
 

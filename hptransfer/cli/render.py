@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -72,6 +73,11 @@ def print_json_lines(contents: Iterable[Any]) -> None:
 def distinct(notes: Iterable[Note]) -> list[Note]:
     """Notes without repetitions, in order."""
     return list(dict.fromkeys(notes))
+
+
+def folded(sentence: str) -> str:
+    """A sentence folded at 80 columns, indented from the second line on."""
+    return textwrap.fill(sentence, width=80, subsequent_indent="  ", break_long_words=False)
 
 
 def signed(value: float | None) -> str:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from hptransfer.cli.render import count, interval, number, ratio, table
+from hptransfer.cli.render import count, folded, interval, number, ratio, table
 from hptransfer.errors import plain
 from hptransfer.quantities import short_count
 
@@ -90,7 +90,7 @@ def show_plan(plan: Plan, *, explain: bool, cost: CostOfBeingWrong | None = None
     print(f"Extrapolates: {', '.join(outside) + ' beyond the fitted range' if outside else 'no, ' + inside}.")
     record = None if plan.law.fit is None else plan.law.fit.track_record
     if record is not None:
-        print(f"Track record: {plain(record.verdict, limit=1000)}")
+        print(folded(f"Track record: {plain(record.verdict, limit=1000)}"))
     if cost is not None:
         show_cost(cost)
     if plan.param_groups is not None:
@@ -115,9 +115,10 @@ def show_cost(cost: CostOfBeingWrong) -> None:
         for name, curve in (("peak_lr", cost.peak_lr), ("batch_tokens", cost.batch_tokens))
         for k, one in enumerate(curve)
     )
-    columns = ("", "of the run's#", "value#", "excess loss#", "90 % interval", "of the FLOPs#", "steps#")
-    table("Cost of being wrong", columns, rows)
-    print("\n".join(cost.summary))
+    columns = ("", "factor#", "value#", "excess#", "90 % interval", "FLOPs#", "steps#")
+    table("Cost of being wrong by a factor: excess loss, FLOPs it wastes", columns, rows)
+    for line in cost.summary:
+        print(folded(line))
 
 
 def show_param_groups(groups: ParamGroups) -> None:
