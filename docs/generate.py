@@ -26,6 +26,8 @@ COMMANDS = (
     "init",
     "fit",
     "plan",
+    "convert",
+    "formats",
     "laws",
     "laws show",
     "laws compare",

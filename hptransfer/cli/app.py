@@ -32,6 +32,8 @@ COMMANDS = (
     "fit",
     "init",
     "plan",
+    "convert",
+    "formats",
     "laws",
     "check",
     "schema",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from hptransfer.cli.groups import with_groups
+from hptransfer.cli.machine_options import MachineOptions
 from hptransfer.cli.options import Force, Json, Quiet, one_of
 from hptransfer.cli.scaling_options import ScalingOptions
 from hptransfer.cli.schedule_options import ScheduleOptions
@@ -34,6 +35,7 @@ def command(
     described: ShapeOptions,
     scaling: ScalingOptions,
     scheduling: ScheduleOptions,
+    trainer: MachineOptions,
     law: Annotated[
         Text,
         typer.Option(
@@ -55,6 +57,10 @@ def command(
     output: Annotated[
         Text, typer.Option("--output", "-o", help="Config (YAML) to write, - for stdout.")
     ] = None,
+    format_name: Annotated[
+        Text,
+        typer.Option("--format", metavar="NAME", help="Write a trainer's config; see `hptransfer formats`."),
+    ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Show how every value came about.")] = False,
     force: Force = False,
     json: Json = False,
@@ -63,15 +69,18 @@ def command(
     """Plan the hyperparameters of a large run from a law, at its own level or at that of tuned models.
 
     Prints peak LR, batch, steps, warm-up and weight decay with intervals, where each came from and how
-    far it extrapolates. With -o writes a config that `hptransfer check` can hold a run to.
+    far it extrapolates. With -o writes a config that `hptransfer check` can hold a run to, with --format
+    that of a trainer.
     """
     from hptransfer.cli import render, render_plan
+    from hptransfer.cli.plan_format import plan_fitted, write_plan
     from hptransfer.cli.target_options import anchored, read_anchors
     from hptransfer.cost import cost_of_being_wrong
-    from hptransfer.planning import plan, plan_targets
+    from hptransfer.planning import plan_targets
     from hptransfer.project import resolve_law
 
     talk = Talk(quiet=quiet)
+    output = _output(output, format_name, trainer, json=json)
     rounded = one_of(rounding, ROUNDINGS, "--round")
     resolved = resolve_law(law)
     target, scaling = _with_shape(target, described, scaling, law_kind=resolved.law.params_kind)
@@ -79,12 +88,13 @@ def command(
     planned_with = anchored(resolved.law, tuned, target)
     talk.say(f"law: {resolved.origin}" + (f", at the level of {len(tuned)} --anchor" if tuned else ""))
     if target.targets is None:
-        planned = scheduling.applied([plan(planned_with, target.target(), rounding=rounded)])
+        one = plan_fitted(planned_with, target.target(), trainer, rounding=rounded)
+        planned = scheduling.applied([one])
         plans = [_spread(planned[0], scaling)]
     elif output is not None or explain or scaling.parametrization is not None:
         msg = (
-            "--targets makes many plans: it goes with --json or a table, not with --output, --explain or "
-            "--parametrization."
+            "--targets makes many plans: it goes with --json or a table, not with --output, --format, "
+            "--explain or --parametrization."
         )
         raise UsageError(msg)
     else:
@@ -101,8 +111,28 @@ def command(
         talk.warn(render.distinct(note for p in plans for note in p.warnings))
     if output is None and not json:
         talk.then("add -o config.yaml for a config that `hptransfer check` can hold a run to")
+    elif format_name is not None and output is not None:
+        write_plan(plans[0], resolved, tuned, format_name, trainer, output, force=force, talk=talk)
     elif output is not None:
         _write_config(plans[0], resolved, tuned, output, force=force, talk=talk)
+
+
+def _output(
+    output: str | None, format_name: str | None, trainer: MachineOptions, *, json: bool
+) -> str | None:
+    """Where a config goes, if one is written: a trainer's goes to stdout unless that holds the plan."""
+    if format_name is None:
+        from hptransfer.cli.plan_format import require_format
+
+        require_format(trainer)
+        return output
+    from hptransfer.trainers import find_format
+
+    find_format(format_name)
+    if output is None and json:
+        msg = "--format writes a trainer's config, and --json prints the plan on stdout: add -o FILE."
+        raise UsageError(msg)
+    return output or "-"
 
 
 def _with_shape(

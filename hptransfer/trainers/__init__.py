@@ -13,7 +13,7 @@ from hptransfer.trainers.litgpt import LITGPT
 from hptransfer.trainers.nanogpt import NANOGPT, NANOGPT_MUP
 from hptransfer.trainers.reading import detect as _detect
 from hptransfer.trainers.reading import planned_for, read_text_as, recipe_from
-from hptransfer.trainers.recipe import Curve, Recipe, recipe_of
+from hptransfer.trainers.recipe import Curve, Recipe, provenance_of, recipe_of
 from hptransfer.trainers.writing import Output, write_config
 
 FORMATS: dict[str, Format] = {form.name: form for form in (HF, LITGPT, NANOGPT, NANOGPT_MUP)}
@@ -33,6 +33,7 @@ __all__ = [
     "detect",
     "find_format",
     "planned_for",
+    "provenance_of",
     "read_text_as",
     "recipe_from",
     "recipe_of",

@@ -199,7 +199,7 @@ class Format:
     marks: tuple[tuple[str, ...], ...]  # sets of fields: a file with all of one set is taken for this format
     lacks: Mapping[str, float | None] = field(
         default_factory=dict
-    )  # our values without a field: its own value
+    )  # values without a field, and what it uses
     needs: tuple[str, ...] = ()  # of the machine, for writing
     differences: tuple[str, ...] = ()  # of its LR curve from ours, in words
     usage: str = ""  # how the trainer is given the file
@@ -263,8 +263,8 @@ def split_batch(recipe: Recipe, machine: Machine) -> Split:
         near = [str(n * recipe.seq_len) for n in (below, below + unit) if n]
         msg = (
             f"a batch of {sequences} sequences does not divide by {micro} on each of {world} ranks. "
-            f"Give --batch-tokens {' or '.join(near)}, another --micro-batch or --world-size, or --fit-batch "
-            "to take the nearest batch that divides, with the LR that goes with it."
+            f"Plan with --batch-tokens {' or '.join(near)}, give another --micro-batch or --world-size, or "
+            "--fit-batch to take the nearest batch that divides, with the LR that goes with it."
         )
         raise UsageError(msg)
     return Split(micro, sequences // unit, world)

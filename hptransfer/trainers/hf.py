@@ -162,13 +162,23 @@ def interpret_batch(fields: Fields, micro: str, *, default_micro: int) -> None:
         fields.put("batch_tokens", tokens, micro, "gradient_accumulation_steps")
 
 
+def optimizer_of(name: str | None) -> str:
+    """Our name of an optimizer: every implementation of AdamW is one.
+
+    >>> optimizer_of("adamw_torch_fused"), optimizer_of("adafactor")
+    ('adamw', 'adafactor')
+    """
+    name = (name or "adamw").lower()
+    return "adamw" if name.startswith("adamw") else name
+
+
 def _interpret(fields: Fields) -> None:
     fields.take("steps", "max_steps", whole=True)
     interpret_warmup(fields)
     fields.put("seq_len", fields.machine.seq_len)
     interpret_batch(fields, "per_device_train_batch_size", default_micro=8)
     interpret_schedule(fields)
-    fields.put("optimizer", "adamw", "optim")
+    fields.put("optimizer", optimizer_of(fields.text("optim", "adamw")), "optim")
 
 
 HF = Format(

@@ -45,7 +45,8 @@ def _interpret(fields: Fields) -> None:
         fields.put("seq_len", seq_len)
     sequences = fields.number("train.global_batch_size", 512, whole=True)
     fields.take("micro_batch", "train.micro_batch_size", 4, whole=True)
-    fields.put("optimizer", "adamw", "optimizer.class_path")
+    path = fields.text("optimizer.class_path", "torch.optim.AdamW") or ""
+    fields.put("optimizer", path.rpartition(".")[2].lower(), "optimizer.class_path")
     if sequences is not None and seq_len is not None:
         batch = sequences * seq_len
         fields.put("batch_tokens", batch, "train.global_batch_size")

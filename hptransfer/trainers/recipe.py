@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from hptransfer.derivation import OptionValue
 from hptransfer.errors import RefusalError, UsageError, plain
+from hptransfer.quantities import significant
 
 if TYPE_CHECKING:
     from hptransfer.config import TrainConfig
@@ -29,6 +31,7 @@ class Curve:
     final_ratio: float  # last LR over peak LR
     decay: str | None = None
     decay_steps: int | None = None
+    options: Mapping[str, OptionValue] = field(default_factory=dict)  # what else its kind takes
 
 
 @dataclass(frozen=True)
@@ -82,15 +85,15 @@ class Recipe:
             near = [str(near) for near in (below, below + self.seq_len) if near]
             msg = (
                 f"a batch of {self.batch_tokens} tokens is no whole number of sequences of {self.seq_len} "
-                f"tokens. Give --batch-tokens {' or '.join(near)}, or --fit-batch."
+                f"tokens. Plan with --batch-tokens {' or '.join(near)}, or give --fit-batch."
             )
             raise UsageError(msg)
         return self.batch_tokens // self.seq_len
 
     @property
     def final_lr(self) -> float:
-        """Learning rate at the end of the run."""
-        return self.peak_lr * self.curve.final_ratio
+        """Learning rate at the end of the run, to the digits that matter."""
+        return float(f"{self.peak_lr * self.curve.final_ratio:.12g}")
 
 
 _NEEDED = ("peak_lr", "batch_tokens", "steps", "warmup_steps", "weight_decay")
@@ -135,24 +138,68 @@ def recipe_of(config: TrainConfig, *, seq_len: int | None = None) -> Recipe:
     )
 
 
+def provenance_of(config: TrainConfig) -> dict[str, float | str]:
+    """What a config was planned for, as headers of trainers' configs say it."""
+    target, law = config.target, config.law
+    return {
+        "law": law.id or law.path or "",
+        "law_digest": law.digest,
+        "params": target.params,
+        "params_kind": target.params_kind,
+        "tokens": target.tokens,
+    }
+
+
 DEFAULT_DECAY_FRACTION = 0.2
 """Share of the run that wsd decays over where nobody says it, as in `hptransfer.schedules`."""
 
 
 def _curve(config: TrainConfig) -> Curve:
     """The schedule of a config under one name for each curve."""
-    name, steps, warmup = config.schedule, config.steps or 0, config.warmup_steps or 0
+    name, steps, warmup = (
+        config.schedule.lower().replace("_", "-"),
+        config.steps or 0,
+        config.warmup_steps or 0,
+    )
+    options = dict(config.schedule_options)
     floor = config.final_lr_ratio or 0.0
     if name in ("wsd", "trapezoid"):
-        decay_steps = round(DEFAULT_DECAY_FRACTION * steps)
-        return Curve("wsd", warmup, floor, decay="linear", decay_steps=decay_steps)
+        decay_steps = int(float(str(options.pop("decay_steps", round(DEFAULT_DECAY_FRACTION * steps)))))
+        decay = str(options.pop("decay", "linear"))
+        if decay_steps:
+            return Curve("wsd", warmup, floor, decay=decay, decay_steps=decay_steps, options=options)
+        return Curve("constant", warmup, 1.0)
     if name == "d2z":
         return Curve("linear", warmup, 0.0)
-    if name == "constant":
-        return Curve(name, warmup, 1.0)
-    if name == "inverse-sqrt":
+    if name in ("constant", "wsm"):
+        return Curve("constant", warmup, 1.0)
+    if name == "inverse-sqrt" and not options:
         return Curve(name, warmup, inverse_sqrt_ratio(warmup, steps))
-    return Curve(name, warmup, floor)
+    return Curve(name, warmup, floor, options=options)
+
+
+def with_batch(recipe: Recipe, batch_tokens: int) -> Recipe:
+    """The same tokens in other batches: LR by the square root of the ratio, schedule over as many tokens.
+
+    Weight decay stays. Square-root rule for adaptive optimizers: arXiv:2205.10287.
+    """
+    ratio = batch_tokens / recipe.batch_tokens
+    curve, groups = recipe.curve, recipe.groups
+    steps = math.ceil(recipe.steps / ratio)
+    decay_steps = None if curve.decay_steps is None else max(1, round(curve.decay_steps / ratio))
+    return replace(
+        recipe,
+        peak_lr=significant(recipe.peak_lr * math.sqrt(ratio)),
+        curve=replace(curve, warmup_steps=round(curve.warmup_steps / ratio), decay_steps=decay_steps),
+        batch_tokens=batch_tokens,
+        steps=steps,
+        groups=None
+        if groups is None
+        else {
+            name: replace(group, lr=significant(group.lr * math.sqrt(ratio)))
+            for name, group in groups.items()
+        },
+    )
 
 
 def inverse_sqrt_ratio(warmup_steps: float, steps: float) -> float:

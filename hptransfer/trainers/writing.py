@@ -9,7 +9,7 @@ from typing import Any
 
 from hptransfer import __version__
 from hptransfer.law import Note
-from hptransfer.trainers.base import Draft, Format, Machine, plain_groups, require_machine
+from hptransfer.trainers.base import NOT_EXPRESSED, Draft, Format, Machine, plain_groups, require_machine
 from hptransfer.trainers.recipe import Curve, Recipe
 
 SIDECAR = ".hptransfer.json"
@@ -33,8 +33,8 @@ def draft_of(recipe: Recipe, form: Format, machine: Machine) -> Draft:
     require_machine(form.name, machine, form.needs)
     draft = Draft()
     values = plain_values(recipe)
-    draft.fields |= {key.field: values[key.ours] for key in form.keys}
     draft.fields |= form.fixed
+    draft.fields |= {key.field: values[key.ours] for key in form.keys}
     form.express(recipe, machine, draft)
     if "schedule" not in draft.held:
         draft.lose(
@@ -64,7 +64,7 @@ def write_config(
     header = _header(form, draft.notes, provenance or {})
     text = form.syntax.compose(draft.fields, header)
     notes = tuple(draft.notes)
-    lossy = any(note.code == "not-expressed" for note in notes)
+    lossy = any(note.code == NOT_EXPRESSED for note in notes)
     wanted = lossy or not form.syntax.comments
     return Output(text, notes, sidecar_of(recipe, form, notes, provenance or {}) if wanted else None)
 
@@ -119,7 +119,7 @@ def sidecar_of(recipe: Recipe, form: Format, notes: Sequence[Note], provenance: 
         "made_for": form.version,
         "plan": dict(provenance),
         "notes": [{"code": note.code, "message": note.message} for note in notes],
-        "values": plain_values(recipe),
+        "values": plain_values(recipe) | {"schedule_options": dict(recipe.curve.options)},
     }
     if recipe.groups is not None:
         content["param_groups"] = {name: asdict(group) for name, group in recipe.groups.items()}
