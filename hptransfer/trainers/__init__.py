@@ -7,16 +7,38 @@ A recipe (our values) becomes a trainer's config by `write_config`, a trainer's 
 from __future__ import annotations
 
 from hptransfer.errors import UsageError, did_you_mean, plain
+from hptransfer.trainers.axolotl import AXOLOTL
 from hptransfer.trainers.base import Format, GroupReading, Machine, Reading, Trap, Value
+from hptransfer.trainers.deepspeed import DEEPSPEED
 from hptransfer.trainers.hf import HF
+from hptransfer.trainers.levanter import LEVANTER
 from hptransfer.trainers.litgpt import LITGPT
+from hptransfer.trainers.llama_factory import LLAMA_FACTORY
+from hptransfer.trainers.megatron import MEGATRON
 from hptransfer.trainers.nanogpt import NANOGPT, NANOGPT_MUP
+from hptransfer.trainers.nanotron import NANOTRON
+from hptransfer.trainers.olmo_core import OLMO_CORE
 from hptransfer.trainers.reading import detect as _detect
 from hptransfer.trainers.reading import planned_for, read_text_as, recipe_from
 from hptransfer.trainers.recipe import Curve, Recipe, provenance_of, recipe_of
+from hptransfer.trainers.torchtitan import TORCHTITAN_TOML
 from hptransfer.trainers.writing import Output, write_config
 
-FORMATS: dict[str, Format] = {form.name: form for form in (HF, LITGPT, NANOGPT, NANOGPT_MUP)}
+_ALL = (
+    HF,
+    MEGATRON,
+    OLMO_CORE,
+    TORCHTITAN_TOML,
+    LITGPT,
+    NANOGPT,
+    NANOGPT_MUP,
+    NANOTRON,
+    DEEPSPEED,
+    LEVANTER,
+    LLAMA_FACTORY,
+    AXOLOTL,
+)
+FORMATS: dict[str, Format] = {form.name: form for form in _ALL}
 """Every format by its name."""
 
 __all__ = [

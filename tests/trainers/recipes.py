@@ -40,7 +40,7 @@ def curves(draw: st.DrawFn, steps: int) -> Curve:
         return Curve(name, warmup, inverse_sqrt_ratio(warmup, steps))
     if name == "wsd":
         decay = draw(st.sampled_from(["linear", "cosine", "1-sqrt"]))
-        return Curve(name, warmup, floor, decay=decay, decay_steps=draw(st.integers(1, steps - warmup)))
+        return Curve(name, warmup, floor, decay=decay, decay_steps=draw(st.integers(1, steps - warmup - 1)))
     return Curve(name, warmup, floor)
 
 

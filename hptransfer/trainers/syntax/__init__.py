@@ -6,9 +6,23 @@ from such fields, and inserts fields into a text. Nothing is ever executed or co
 
 from __future__ import annotations
 
+from hptransfer.trainers.syntax.flags_text import FLAGS
 from hptransfer.trainers.syntax.json_text import JSON
 from hptransfer.trainers.syntax.python_text import PYTHON
 from hptransfer.trainers.syntax.source import Block, Scalar, Source, Syntax, Written
+from hptransfer.trainers.syntax.toml_text import TOML
 from hptransfer.trainers.syntax.yaml_text import LENIENT_YAML, YAML
 
-__all__ = ["JSON", "LENIENT_YAML", "PYTHON", "YAML", "Block", "Scalar", "Source", "Syntax", "Written"]
+__all__ = [
+    "FLAGS",
+    "JSON",
+    "LENIENT_YAML",
+    "PYTHON",
+    "TOML",
+    "YAML",
+    "Block",
+    "Scalar",
+    "Source",
+    "Syntax",
+    "Written",
+]

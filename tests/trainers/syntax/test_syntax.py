@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hptransfer.errors import InputError
-from hptransfer.trainers.syntax import JSON, LENIENT_YAML, PYTHON, YAML, Scalar, Syntax
+from hptransfer.trainers.syntax import FLAGS, JSON, LENIENT_YAML, PYTHON, TOML, YAML, Scalar, Syntax
 from hptransfer.trainers.syntax.yaml_text import resolve
 
 names = st.text("abcdefgh_", min_size=1, max_size=8).filter(lambda name: name.isidentifier())
@@ -113,3 +113,40 @@ def test_places_in_python_count_characters_not_bytes() -> None:
     source = PYTHON.parse("# µP\nname = 'µµ'; lr = 3e-4  # µ\n", "x")
     written = source.fields["lr"]
     assert (written.text, written.line, written.value) == ("3e-4", 2, 3e-4)
+
+
+def test_flags_are_read_out_of_a_script() -> None:
+    text = """ARGS=(
+    --lr 3e-4   # peak
+    --use-mup
+    --adam-beta2=0.95
+    --data "a b" # --seed 1
+)
+torchrun x.py --seq-length \\
+    4096
+"""
+    source = FLAGS.parse(text, "x")
+    values = {name: written.value for name, written in source.fields.items()}
+    assert values == {"lr": 3e-4, "use-mup": True, "adam-beta2": 0.95, "data": "a b", "seq-length": 4096}
+    assert all(text[written.start : written.end] == written.text for written in source.fields.values())
+    assert source.fields["adam-beta2"].line == 4
+
+
+def test_a_flag_that_the_shell_fills_in_is_text() -> None:
+    assert FLAGS.parse("--lr $LR", "x").fields["lr"].value == "$LR"
+
+
+def test_toml_values_know_their_places() -> None:
+    text = 'top = 1\r\n[optimizer]\r\nlr = 3e-4 # peak\r\nname = "AdamW"\r\n[a.b]\r\nx = [1, 2]\r\n'
+    source = TOML.parse(text, "x")
+    values = {name: (written.value, written.line) for name, written in source.fields.items()}
+    assert values["optimizer.lr"] == (3e-4, 3)
+    assert values["optimizer.name"] == ("AdamW", 4)
+    assert source.fields["optimizer.lr"].text == "3e-4"
+    assert source.fields["a.b.x.0"].value == 1
+
+
+@pytest.mark.parametrize("text", ["a = 1\na = 2\n", "a = \n"])
+def test_broken_toml_is_an_error(text: str) -> None:
+    with pytest.raises(InputError, match="not valid TOML"):
+        TOML.parse(text, "x")

@@ -1,0 +1,101 @@
+"""Command-line flags as fields with places: an array in a shell script, or arguments a line.
+
+`--min-lr 1e-5` and `--min-lr=1e-5` give the field `min-lr`, a flag without value is true. Nothing is
+expanded: `--lr $LR` is the text `$LR`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from hptransfer.config import number_text
+from hptransfer.trainers.syntax.source import Block, Scalar, Source, Syntax, Written, given_twice, unusable
+
+ARRAY = "HPTRANSFER_ARGS"
+_WORD = re.compile(r"""(?:"[^"\n]*"|'[^'\n]*'|\\.|[^\s"'()#;&|\\]|(?<=\S)#)+""")
+_COMMENT = re.compile(r"(?:^|(?<=\s))#[^\n]*")
+_FLAG = re.compile(r"--([A-Za-z][A-Za-z0-9_-]*)(?:=(.*))?", re.DOTALL)
+_INTEGER = re.compile(r"[-+]?\d+")
+
+
+def _words(text: str) -> Iterator[tuple[str, int]]:
+    """Words of a text and their offsets, comments left out."""
+    at = 0
+    while at < len(text):
+        comment = _COMMENT.match(text, at)
+        word = None if comment else _WORD.match(text, at)
+        if word is not None and word.group() != "\\\n":
+            yield word.group(), at
+        found = comment or word
+        at = found.end() if found else at + 1
+
+
+def _value(text: str) -> Scalar:
+    bare = text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text
+    if _INTEGER.fullmatch(bare) and len(bare) < 40:
+        return int(bare)
+    try:
+        return float(bare)
+    except ValueError:
+        return bare
+
+
+def parse(text: str, name: str) -> Source:
+    """Read flags.
+
+    Raises:  InputError for a flag that is given twice, and for a text without any.
+    """
+    source = Source(text, name)
+    words = list(_words(text))
+    number = 0
+    tail = 0
+    while number < len(words):
+        word, at = words[number]
+        number += 1
+        flag = _FLAG.fullmatch(word)
+        if flag is None:
+            continue
+        field, value, start = flag.group(1), flag.group(2), at + len(word) - len(flag.group(2) or "")
+        if value is None and number < len(words) and not _FLAG.fullmatch(words[number][0]):
+            following, after = words[number]
+            if text.count("\n", at, after) == 0 or "\\" in text[at:after]:
+                value, start, number = following, after, number + 1
+        if field in source.fields:
+            raise given_twice(source, field, source.line_at(at))
+        end = at + len(word) if value is None else start + len(value)
+        scalar = True if value is None else _value(value)
+        shown = word if value is None else value
+        source.add(field, Written(scalar, source.line_at(at), shown, at if value is None else start, end))
+        tail = end
+    if not source.fields:
+        raise unusable(name, None, "holds no flags such as --lr 3.0e-4.")
+    source.blocks[""] = Block(tail, "    ", flow=False)
+    return source
+
+
+def literal(value: Scalar) -> str:
+    """Write a value as a word of a shell command."""
+    if isinstance(value, float | int) and not isinstance(value, bool):
+        return number_text(value)
+    return str(value)
+
+
+def _flag_text(name: str, value: Scalar) -> str:
+    return f"--{name}" if value is True else f"--{name} {literal(value)}"
+
+
+def compose(fields: Mapping[str, Scalar], comments: Sequence[str]) -> str:
+    """Write fields as an array of a shell script, a flag a line; false flags are left out."""
+    flags = [f"    {_flag_text(name, value)}" for name, value in fields.items() if value is not False]
+    return "\n".join([*(f"# {line}".rstrip() for line in comments), f"{ARRAY}=(", *flags, ")"]) + "\n"
+
+
+def insert(source: Source, fields: Mapping[str, Scalar]) -> str:
+    """Add flags after the last one, on its line."""
+    tail = source.blocks[""].tail
+    added = "".join(f" {_flag_text(name, value)}" for name, value in fields.items() if value is not False)
+    return source.text[:tail] + added + source.text[tail:]
+
+
+FLAGS = Syntax("flags", (".sh", ".args", ".txt"), parse, compose, insert, literal)

@@ -1,0 +1,95 @@
+"""torchtitan's TOML job config, up to 0.2; later releases take Python."""
+
+from __future__ import annotations
+
+from hptransfer.trainers.base import Draft, Fields, Format, Key, Machine, split_batch
+from hptransfer.trainers.recipe import Recipe
+from hptransfer.trainers.syntax import TOML
+
+NEVER_CLIPS = 1e9  # a bound no gradient reaches; 0 would clip every gradient to nothing
+_DECAYS = {"linear": "linear", "cosine": "cosine", "1-sqrt": "sqrt"}
+_RATIO, _TYPE = "lr_scheduler.decay_ratio", "lr_scheduler.decay_type"
+_KEYS = (
+    Key("peak_lr", "optimizer.lr", 8e-4),
+    Key("weight_decay", "optimizer.weight_decay", 0.1),
+    Key("beta1", "optimizer.beta1", 0.9),
+    Key("beta2", "optimizer.beta2", 0.95),
+    Key("eps", "optimizer.eps", 1e-8),
+    Key("warmup_steps", "lr_scheduler.warmup_steps", 200, whole=True),
+    Key("final_lr_ratio", "lr_scheduler.min_lr_factor", 0.0),
+    Key("grad_clip", "training.max_norm", 1.0),
+    Key("seq_len", "training.seq_len", 2048, whole=True),
+    Key("steps", "training.steps", 10_000, whole=True),
+)
+
+
+def _express(recipe: Recipe, machine: Machine, draft: Draft) -> None:
+    split, curve = split_batch(recipe, machine), recipe.curve
+    draft.fields |= {
+        "training.local_batch_size": split.micro_batch,
+        "training.global_batch_size": split.sequences,
+    }
+    if not recipe.grad_clip:
+        draft.fields["training.max_norm"] = NEVER_CLIPS
+    if curve.name == "constant":
+        draft.fields[_RATIO] = 0.0
+        draft.held.add("schedule")
+    elif curve.name in ("linear", "cosine"):
+        draft.fields[_TYPE] = curve.name
+        draft.held.add("schedule")
+    elif curve.name == "wsd" and curve.decay in _DECAYS and curve.decay_steps is not None:
+        draft.fields |= {_RATIO: curve.decay_steps / recipe.steps, _TYPE: _DECAYS[curve.decay]}
+        draft.held.add("schedule")
+
+
+def _interpret(fields: Fields) -> None:
+    seq_len, steps = fields.reading.number("seq_len"), fields.reading.number("steps")
+    micro = fields.number("training.local_batch_size", 8, whole=True)
+    fields.put("micro_batch", micro, "training.local_batch_size")
+    sequences = fields.number("training.global_batch_size", -1, whole=True)
+    if sequences is not None and sequences < 0:  # no accumulation: what all ranks take at once
+        world = fields.machine.world_size
+        sequences = None if world is None or micro is None else micro * world
+    if sequences is not None and seq_len is not None:
+        names = ("training.global_batch_size", "training.local_batch_size")
+        fields.put("batch_tokens", sequences * seq_len, *names)
+    clip = fields.reading.number("grad_clip")
+    if clip is not None and clip >= NEVER_CLIPS:
+        fields.put("grad_clip", 0.0, "training.max_norm")
+    fields.put("optimizer", "adamw", "optimizer.name")
+    _interpret_schedule(fields, steps)
+
+
+def _interpret_schedule(fields: Fields, steps: float | None) -> None:
+    shape, ratio = fields.text(_TYPE, "linear") or "linear", fields.number(_RATIO)
+    names = {theirs: name for name, theirs in _DECAYS.items()}
+    if _RATIO not in fields and shape in ("linear", "cosine"):
+        fields.put("schedule", shape, _TYPE)
+    elif ratio == 0:
+        fields.put("schedule", "constant", _RATIO)
+        fields.put("final_lr_ratio", 1.0, _RATIO)
+    elif steps is not None:
+        warmup = fields.reading.number("warmup_steps") or 0
+        length = steps - warmup if ratio is None else min(round(ratio * steps), steps - warmup)
+        fields.put("schedule", "wsd", _RATIO)
+        fields.put("decay", names.get(shape, shape), _TYPE)
+        fields.put("decay_steps", length, _RATIO)
+
+
+TORCHTITAN_TOML = Format(
+    name="torchtitan-toml",
+    title="torchtitan (TOML)",
+    version="torchtitan 0.2.2",
+    syntax=TOML,
+    keys=_KEYS,
+    express=_express,
+    interpret=_interpret,
+    marks=(
+        ("lr_scheduler.warmup_steps",),
+        ("optimizer.lr", "training.steps"),
+        ("training.local_batch_size",),
+    ),
+    fixed={"optimizer.name": "AdamW"},
+    differences=("warm-up runs one step ahead: the first step has LR peak / warm-up steps",),
+    usage="torchrun -m torchtitan.train --job.config_file FILE",
+)
