@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import backtest_sections
 import design_sections
 import diagnosis_sections
 import proof_sections
@@ -517,6 +518,7 @@ SECTIONS: dict[str, Callable[[], Iterator[Row]]] = {
     **schedule_sections.SECTIONS,
     **design_sections.SECTIONS,
     **proof_sections.SECTIONS,
+    "backtests": backtest_sections.backtests,
     "diagnostics": diagnosis_sections.diagnostics,
     "shapes": shapes,
     "million-rows": million_rows,

@@ -34,6 +34,7 @@ COMMANDS = (
     "check",
     "schema",
     "backtest",
+    "compare",
     "width",
     "coordcheck",
     "shape",

@@ -41,6 +41,7 @@ COMMANDS = (
     "width",
     "coordcheck",
     "backtest",
+    "compare",
     "loss",
     "simulate",
     "curves",

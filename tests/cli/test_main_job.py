@@ -8,7 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from hptransfer.cli import backtest, check, curves, design, doctor, fit, init, plan, schedule, simulate
+from hptransfer.cli import (
+    backtest,
+    check,
+    compare,
+    curves,
+    design,
+    doctor,
+    fit,
+    init,
+    plan,
+    schedule,
+    simulate,
+)
 from tests.cli.conftest import Run
 
 
@@ -127,7 +139,7 @@ def test_ctrl_c_exits_130(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", [doctor, design, init, fit, plan, check, backtest, simulate, curves, schedule]
+    "module", [doctor, design, init, fit, plan, check, backtest, compare, simulate, curves, schedule]
 )
 def test_the_example_of_every_help_runs(run: Run, module: object) -> None:
     """Each --help ends with an example; it works as printed, after `hptransfer simulate -o sweep.csv`."""
@@ -140,7 +152,7 @@ def test_the_example_of_every_help_runs(run: Run, module: object) -> None:
 
 
 COMMANDS = (
-    "doctor", "design", "init", "fit", "plan", "laws", "check", "backtest", "width", "coordcheck", "shape",
+    "doctor", "design", "init", "fit", "plan", "laws", "check", "backtest", "compare", "width", "coordcheck", "shape",
     "simulate", "curves", "schedule",
 )  # fmt: skip
 
