@@ -16,6 +16,7 @@ from hptransfer.errors import HptransferError, RefusalError
 from hptransfer.fitting import fit
 from hptransfer.law import Law, TrackRecord
 from hptransfer.numerics.grid_loss import excess_at, smoothed_optimum
+from hptransfer.numerics.own_points import own_points
 from hptransfer.planning import Plan, Target, plan_targets
 from hptransfer.published import published_law
 from hptransfer.quantities import short_count
@@ -160,7 +161,8 @@ def _run(sweep: Sweep, split: Split, laws: Mapping[str, Callable[[Sweep], Law]])
     training = take_cells(sweep, ~split.held_out)
     held_out = np.flatnonzero(split.held_out).tolist()
     cells = [c for c in held_out if _finished(sweep, c).sum() >= MIN_RUNS_TO_PRICE]
-    targets = [Target(float(sweep.cell_params[c]), float(sweep.cell_tokens[c])) for c in cells]
+    pinned = _one_batch(sweep)
+    targets = [Target(float(sweep.cell_params[c]), float(sweep.cell_tokens[c]), pinned) for c in cells]
     methods = []
     for name, make in laws.items():
         try:
@@ -173,6 +175,23 @@ def _run(sweep: Sweep, split: Split, laws: Mapping[str, Callable[[Sweep], Law]])
     kept = _proxys_best(training)
     methods.append(MethodResult(KEPT_NAME, tuple(_price(sweep, c, kept) for c in cells)))
     return SplitResult(split.name, training.n_cells, tuple(methods))
+
+
+def _one_batch(sweep: Sweep) -> float | None:
+    """The batch (tokens) that all runs had: every plan is then made for it; None where batches differ."""
+    batches = np.unique(sweep.batch_tokens) if sweep.has_batch else np.empty(0)
+    return float(batches[0]) if len(batches) == 1 else None
+
+
+def _own_optimum(sweep: Sweep, cell: int) -> FloatArray | None:
+    """Log LR and log batch of a cell's own smoothed optimum; None where its runs do not show one."""
+    log_lr, log_batch, loss = _grid(sweep, cell)
+    if np.ptp(log_batch) > 0:
+        return smoothed_optimum(log_lr, log_batch, loss)
+    alone = own_points(
+        log_lr=log_lr, log_batch=log_batch, log_loss=np.log(loss), cell=np.zeros(len(loss), dtype=np.int64)
+    )
+    return np.array([alone.log_lr[0], log_batch[0]]) if np.isfinite(alone.log_variance[0]) else None
 
 
 def _finished(sweep: Sweep, cell: int) -> BoolArray:
@@ -201,7 +220,7 @@ def _price_plan(sweep: Sweep, cell: int, plan: Plan) -> CellResult | None:
     if plan.peak_lr is None or (plan.batch_tokens is None and sweep.has_batch):
         return None
     priced = _price(sweep, cell, (plan.peak_lr, plan.batch_tokens))
-    own = smoothed_optimum(*_grid(sweep, cell))
+    own = _own_optimum(sweep, cell)
     return CellResult(
         priced.params,
         priced.tokens,

@@ -129,3 +129,20 @@ def test_a_form_replaces_the_default_beyond_two_deviations_of_the_paired_differe
     assert score.difference is not None
     assert score.deviation is not None
     assert (selection.chosen == FORMS[0]) is (score.difference < -2 * score.deviation)
+
+
+def test_at_one_batch_every_plan_is_made_for_that_batch() -> None:
+    """LR tuned at one batch: the fitted law is priced, and its intervals are judged on LR alone."""
+    sweep = noise_free()
+    fixed = sweep_from_arrays(
+        params=sweep.params,
+        tokens=sweep.tokens,
+        lr=sweep.lr,
+        batch_tokens=np.full(sweep.n_runs, 524_288.0),
+        loss=sweep.loss + 1e-4 * np.random.default_rng(0).standard_normal(sweep.n_runs),
+    )
+    ours = backtest(fixed, estimator="surface", resamples=20).splits[0].methods[0]
+    assert ours.refused is None
+    assert ours.cells
+    assert all(cell.batch_covered is None for cell in ours.cells)
+    assert all(cell.lr_covered is not None for cell in ours.cells)

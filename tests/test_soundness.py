@@ -79,3 +79,27 @@ def test_copied_rows_are_counted() -> None:
     law = fitted(replace(noisy_sweep(), set_aside=copies))
     (message,) = (note.message for note in law.warnings if note.code == "duplicated-rows")
     assert message.startswith("2 rows repeat another one in every number (the first: a.csv, line 3)")
+
+
+def test_one_factor_at_a_time_gives_no_batch_law_to_use() -> None:
+    """A row of LRs at the middle batch and a column of batches at the middle LR, in every cell."""
+    columns = planted_faults.sound(np.random.default_rng(5))
+    keep = np.zeros(len(columns["lr"]), dtype=bool)
+    for cell in np.unique(columns["cell"]):
+        here = columns["cell"] == cell
+        lr, batch = (np.sort(np.unique(columns[name][here])) for name in ("lr", "batch_tokens"))
+        on_row = columns["batch_tokens"] == batch[len(batch) // 2]
+        on_column = columns["lr"] == lr[len(lr) // 2]
+        keep |= here & (on_row | on_column)
+    crosses = {name: values[keep] for name, values in columns.items()}
+    assert "one-at-a-time" in {note.code for note in fitted(planted_faults.as_sweep(crosses)).warnings}
+    full = {note.code for note in fitted(planted_faults.as_sweep(columns)).warnings}
+    assert "one-at-a-time" not in full
+
+
+def test_lrs_at_one_batch_give_a_law_at_that_batch_only() -> None:
+    columns = planted_faults.sound(np.random.default_rng(6))
+    columns["batch_tokens"][:] = 524_288.0
+    law = fitted(planted_faults.as_sweep(columns))
+    assert law.batch_tokens is None
+    assert {"fixed-batch", "no-batch-law"} <= {note.code for note in law.warnings}

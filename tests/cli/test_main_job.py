@@ -152,8 +152,8 @@ def test_the_example_of_every_help_runs(run: Run, module: object) -> None:
 
 
 COMMANDS = (
-    "doctor", "design", "init", "fit", "plan", "laws", "check", "backtest", "compare", "width", "coordcheck", "shape",
-    "simulate", "curves", "schedule",
+    "doctor", "design", "init", "fit", "plan", "laws", "check", "backtest", "compare", "width", "coordcheck",
+    "shape", "simulate", "curves", "schedule",
 )  # fmt: skip
 
 
