@@ -23,7 +23,7 @@ def law(tmp_path: Path) -> str:
 
 
 def test_text_and_json_say_the_same(run: Run, law: str) -> None:
-    shown = run("plan", "--law", law, *TARGET).out
+    shown = " ".join(run("plan", "--law", law, *TARGET).out.split())  # wrapped to the terminal
     content = json.loads(run("plan", "--law", law, *TARGET, "--json").out)["cost_of_being_wrong"]
     assert all(sentence in shown for sentence in content["summary"])
     assert [point["factor"] for point in content["peak_lr"]][3] == 1.0
