@@ -38,7 +38,15 @@ from hptransfer.trainers.base import Machine
 from hptransfer.trainers.writing import SIDECAR
 
 MAX_SIDECAR_BYTES = 2**20
-NEEDED = ("peak_lr", "batch_tokens", "steps", "warmup_steps", "weight_decay", "schedule")
+NEEDED = (
+    "peak_lr",
+    "batch_tokens",
+    "steps",
+    "warmup_steps",
+    "weight_decay",
+    "schedule",
+    "final_lr_ratio",
+)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -161,3 +162,28 @@ def test_fixes_put_the_laws_value_into_the_trainers_field() -> None:
     patch.write()
     assert '"learning_rate": 9.39' in Path(file).read_text()
     assert "off-law-lr" not in slugs(judged(file))
+
+
+BOMB = "a: &a [x, x]\n" + "".join(f"{b}: &{b} [*{a}, *{a}]\n" for a, b in pairwise("abcdefghi"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("binary.json", b"\x00\xff\xfe" * 1000),
+        ("huge.json", b'{"learning_rate": 1, "x": "' + b"a" * 2**21 + b'"}'),
+        ("deep.json", b'{"learning_rate": ' + b"[" * 100_000),
+        ("bomb.yaml", BOMB.encode() + b"train:\n  min_lr: *i\n"),
+        ("twice.json", b'{"learning_rate": 1, "learning_rate": 2, "lr_scheduler_type": "x"}'),
+        ("code.py", b"learning_rate = __import__('os').system('touch pwned')\nmax_iters = 9**9**9\n"),
+        ("empty.json", b""),
+    ],
+)
+def test_hostile_files_end_in_a_message(name: str, content: bytes) -> None:
+    """Never a traceback, never code that runs, never long: each alone, and beside a good config."""
+    Path(name).write_bytes(content)
+    report = judged(name)
+    assert report.exit_code in (1, 2)
+    assert report.unreadable or report.findings
+    assert not Path("pwned").exists()
+    assert all(len(one.message) < 1000 for one in report.unreadable)
