@@ -80,6 +80,7 @@ class ToleranceSettings(Part):
     batch_factor: Limit | None = None
     weight_decay_factor: Limit | None = None
     excess: Limit | None = None
+    reach_factor: Limit | None = None
 
     def given(self) -> dict[str, float]:
         """Return the limits that are set, by name."""

@@ -246,6 +246,15 @@ def test_doubtful_laws_and_far_targets_are_warnings() -> None:
     assert report.exit_code == 0
 
 
+def test_how_far_outside_the_fitted_range_is_too_far_can_be_set() -> None:
+    """The law was fitted up to 1e9 params: the target lies 5 times beyond."""
+    write(target=replace(TARGET, params=5e9))
+    assert slugs(check("configs")) == ["outside-fitted-range"]
+    assert slugs(check("configs", tolerances={"reach_factor": 5.1})) == []
+    toml('[tolerances]\nreach_factor = 4.0\n[severity]\nHPT405 = "error"')
+    assert (slugs(check("configs")), check("configs").exit_code) == (["outside-fitted-range"], 1)
+
+
 def test_a_given_law_wins_over_the_settings_file_which_wins_over_the_config() -> None:
     write()
     Path("other.json").write_text(law_to_json(fitted_law(params_kind="non-embedding", seq_len=512)))

@@ -28,6 +28,7 @@ class Tolerances:
     batch_factor: float = 1.5
     weight_decay_factor: float = 2.0
     excess: float = 0.0025  # predicted excess loss over the plan's own, fraction
+    reach_factor: float = 1.0  # how far outside the fitted range of the law, along each of its inputs
 
 
 @dataclass(frozen=True)

@@ -54,9 +54,10 @@ def _experimental(subject: Subject) -> Iterator[Deviation]:
 
 
 def _outside_fitted_range(subject: Subject) -> Iterator[Deviation]:
-    plan = subject.as_asked
+    plan, limit = subject.as_asked, subject.tolerances.reach_factor
+    far = [] if plan is None else [name for name, reach in plan.reach.items() if reach.factor > limit]
     for note in () if plan is None else plan.warnings:
-        if note.code == "outside-fitted-range":
+        if note.code == "outside-fitted-range" and note.message.split()[0] in far:
             yield Deviation("target", plain(note.message, limit=400))
 
 
@@ -171,7 +172,7 @@ CHECKS = (
         title="The target lies outside what the law has seen",
         why="Extrapolated optima grow uncertain with the distance.",
         source="the law's fitted_on ranges",
-        fix="Add runs nearer to the target, or accept the wider interval.",
+        fix="Add runs nearer to the target, or accept the wider interval: `--reach-factor` says how far.",
         severity="warning",
         needs="law",
         look=_outside_fitted_range,

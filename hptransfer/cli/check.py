@@ -46,6 +46,10 @@ class LimitOptions:
         float | None,
         typer.Option("--excess", help="Allowed predicted excess loss over the plan's own [0.0025]."),
     ] = None
+    reach_factor: Annotated[
+        float | None,
+        typer.Option("--reach-factor", help="Allowed factor outside the law's fitted range [1]."),
+    ] = None
 
 
 @dataclass(frozen=True)
