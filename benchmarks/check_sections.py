@@ -36,7 +36,7 @@ TARGETS = ((3e8, 6e9), (1e9, 2e10), (7e9, 1e12))
 MACHINE = Machine(world_size=8, micro_batch=1, seq_len=2048)
 _NUMBER = r"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?"
 _NUMBER_LINE = re.compile(
-    rf"\s*[\"']?[\w.-]+[\"']?\s*[:=]\s*\[?(?P<number>{_NUMBER})(?:,\s*{_NUMBER})*[\s\],]*"
+    rf"\s*(?:--[\w-]+[ =]|[\"']?[\w.-]+[\"']?\s*[:=]\s*\[?)(?P<number>{_NUMBER})(?:,\s*{_NUMBER})*[\s\],\\]*"
 )
 TOLERATED = {  # relative change of a value that training does not feel, as the checks have it
     "peak_lr": 0.25, "batch_tokens": 0.5, "weight_decay": 1.0, "steps": 0.01, "warmup_steps": 1.0,
@@ -272,8 +272,8 @@ PAGE_HEAD = """\
 
 # What `check` catches
 
-Plans of a published law for three targets, written in every format ({formats}: {goods} configs that are
-right), are spoiled: every field with a number, by every operator, one at a time. A mutation counts when
+Plans of a published law for three targets, written in every format ({goods} configs that are right:
+{formats}), are spoiled: every field with a number, by every operator, one at a time. A mutation counts when
 what the trainer reads moves by more than the tolerance of the check that is responsible (LR x1.25, batch
 x1.5, weight decay and warm-up x2, floor 0.02 of the peak, memory of the betas x1.5, epsilon x3, clipping
 x1.5, steps 1 %), or when the file can no longer be read as it was; in a config of ours every edit counts. So

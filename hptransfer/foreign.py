@@ -38,15 +38,9 @@ from hptransfer.trainers.base import Machine
 from hptransfer.trainers.writing import SIDECAR
 
 MAX_SIDECAR_BYTES = 2**20
-NEEDED = (
-    "peak_lr",
-    "batch_tokens",
-    "steps",
-    "warmup_steps",
-    "weight_decay",
-    "schedule",
-    "final_lr_ratio",
-)
+OPEN = ("peak_lr", "batch_tokens", "steps", "warmup_steps", "weight_decay", "final_lr_ratio")
+"""Values that a config may leave unknown; for others the plan's stand in, so that nothing else is found."""
+NEEDED = (*OPEN, "schedule", "beta1", "beta2", "eps", "grad_clip")
 
 
 @dataclass(frozen=True)
@@ -148,7 +142,7 @@ def config_of(reading: Reading, planned: Plan, digest: str | None) -> tuple[Trai
         read = reading.get(name)
         candidate = {**values, name: _whole(read) if name in ("steps", "warmup_steps", "seq_len") else read}
         if read is None:
-            candidate[name] = None if name in NEEDED and name != "schedule" else values[name]
+            candidate[name] = None if name in OPEN else values[name]
         try:
             RunValues.model_validate(candidate)
         except ValidationError as error:

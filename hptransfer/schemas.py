@@ -70,6 +70,8 @@ class PlanLine(BaseModel):
     reach: dict[str, Reach]
     parametrization: dict[str, Any] | None = None
     param_groups: dict[str, dict[str, Any]] | None = None
+    track_record: dict[str, Any] | None
+    cost_of_being_wrong: dict[str, Any] | None
     warnings: list[Note]
 
 
