@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import backtest_sections
+import batch_sections
 import check_sections
 import design_sections
 import diagnosis_sections
@@ -518,6 +519,7 @@ SECTIONS: dict[str, Callable[[], Iterator[Row]]] = {
     "anchors": anchors,
     **schedule_sections.SECTIONS,
     **check_sections.SECTIONS,
+    **batch_sections.SECTIONS,
     **design_sections.SECTIONS,
     **proof_sections.SECTIONS,
     "backtests": backtest_sections.backtests,
