@@ -4,9 +4,10 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 ORACLE ?= .venv-oracle
+TRAINERS ?= .venv-trainers
 
 .DEFAULT_GOAL := help
-.PHONY: help demo proof test test-oracle check bench evidence format docs clean
+.PHONY: help demo proof test test-oracle test-trainers check bench evidence format docs clean
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -54,6 +55,15 @@ $(ORACLE)/.ready: pyproject.toml
 test-oracle: $(ORACLE)/.ready ## compare with torch, transformers, mup and JUnit's XSD, in an environment of their own
 	$(ORACLE)/bin/python -m pytest -m oracle
 
+$(TRAINERS)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(TRAINERS)
+	$(TRAINERS)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' \
+		torch==2.13.0 transformers==5.23.0 accelerate==1.15.0 ai2-olmo-core==3.0.0
+	@touch $@
+
+test-trainers: $(TRAINERS)/.ready ## run trainers' own parsers and schedulers on what we write
+	$(TRAINERS)/bin/python -m pytest -m trainers
+
 bench: $(READY) ## benchmarks; read the ratios, not the seconds
 	@for script in $$(find benchmarks -name 'bench_*.py' | sort); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
@@ -61,4 +71,4 @@ evidence: $(READY) ## rerun every figure that was asked for and print one table
 	$(BIN)/python benchmarks/evidence.py
 
 clean: ## remove what make made
-	rm -rf $(VENV) $(ORACLE) demo-out proof-out .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) $(ORACLE) $(TRAINERS) demo-out proof-out .pytest_cache .ruff_cache .mypy_cache .hypothesis
