@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,7 @@ UPDATES = (0, 50, 99, 100, 1000, 1599, 1600, 1800, 1999)
 
 def planned(recipe: Recipe) -> Schedule:
     curve = recipe.curve
-    options: dict[str, object] = {"constant": {}}.get(curve.name, {"final_ratio": curve.final_ratio})
+    options: dict[str, Any] = {"constant": {}}.get(curve.name, {"final_ratio": curve.final_ratio})
     if curve.decay is not None:
         options |= {"decay": curve.decay, "decay_steps": curve.decay_steps}
     return schedule(
