@@ -35,6 +35,7 @@ COMMANDS = (
     "schema",
     "backtest",
     "compare",
+    "report",
     "width",
     "coordcheck",
     "shape",

@@ -165,7 +165,7 @@ def _differences(
         return
     for name in a.exponents:
         if name in b.exponents:
-            pick = {name: 1.0}
+            pick: dict[str, float] = {name: 1.0}
             yield _difference(quantity, name, (a.exponents[name], b.exponents[name]), (a, b), pick)
     yield _difference(
         quantity, "level", (predict_log(a, logs), predict_log(b, logs)), (a, b), {"": 1.0, **logs}
@@ -220,7 +220,7 @@ def _crossings(
 
 
 def _planned(a: Law, b: Law, target: Target) -> Iterator[Planned]:
-    plans = []
+    plans: list[Plan | None] = []
     for law in (a, b):
         try:
             plans.append(plan(law, target, rounding="none"))

@@ -89,6 +89,25 @@ def resolve_law(spec: str | None, *, cwd: Path | None = None) -> ResolvedLaw:
     return ResolvedLaw(published_law(DEFAULT_LAW), f"{DEFAULT_LAW} (warning: {why})", warnings=(note,))
 
 
+def law_of_config(file: str) -> ResolvedLaw:
+    """Find the law of a config where `check` looks for it: in hptransfer.toml, then in the config.
+
+    Raises:  InputError for a file that is no config; else as `law_of_settings` and `referred_law`.
+    """
+    from hptransfer.config import config_from_yaml  # planning has no config to read
+
+    reference = config_from_yaml(read_text(file), file).law
+    place = Path(file).resolve()
+    root = project_root(place)
+    named = project_law(root)
+    if named is not None:
+        return named
+    if reference.path is None:
+        return ResolvedLaw(published_law(reference.id or ""), f"{plain(reference.id)} ({plain(file)})")
+    law = referred_law(reference.path, place.parent, root)
+    return ResolvedLaw(law, f"{plain(reference.path)} ({plain(file)})", path=place.parent / reference.path)
+
+
 def project_law(root: Path) -> ResolvedLaw | None:
     """Find the law that a project's hptransfer.toml names; None where it names none.
 

@@ -45,7 +45,8 @@ def test_two_lines_cross_where_algebra_says() -> None:
     level = 0.1 * math.log(5e8)
     found = compare_laws(law("a", -0.5, level=level), law("b", -0.4))
     (crossing,) = (c for c in found.crossings if c.quantity == "peak_lr")
-    assert (crossing.along, crossing.at) == ("params", pytest.approx(5e8))
+    assert crossing.along == "params"
+    assert crossing.at == pytest.approx(5e8)
 
 
 def test_what_each_plans_for_the_target() -> None:

@@ -79,6 +79,23 @@ def test_the_core_knows_no_file_formats(module: str) -> None:
     assert [i for i in _imports(module) if _is_in(i, "hptransfer.readers", "hptransfer.writers")] == []
 
 
+@pytest.mark.parametrize("module", sorted(set(FILES) - set(_modules("drawing", "reporting", "cli"))))
+def test_only_reports_and_the_command_line_draw(module: str) -> None:
+    assert [i for i in _imports(module) if _is_in(i, "matplotlib", "hptransfer.drawing")] == []
+
+
+@pytest.mark.parametrize("module", _modules("drawing"))
+def test_drawing_computes_nothing_of_its_own(module: str) -> None:
+    """It paints frames of `figures`: no fits, plans or laws reach it."""
+    below = ("hptransfer.fitting", "hptransfer.planning", "hptransfer.law", "hptransfer.numerics")
+    assert [i for i in _imports(module) if _is_in(i, *below, "hptransfer.reporting")] == []
+
+
+@pytest.mark.parametrize("module", sorted(FILES))
+def test_matplotlib_is_loaded_when_something_is_drawn(module: str) -> None:
+    assert [i for i in _imports(module, module_level=True) if _is_in(i, "matplotlib")] == []
+
+
 @pytest.mark.parametrize("module", _modules(*LIGHT))
 def test_a_single_plan_imports_no_numpy(module: str) -> None:
     heavy = ("numpy", "scipy", "hptransfer.sweep", "hptransfer.fitting", "hptransfer.numerics")

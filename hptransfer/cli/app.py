@@ -42,6 +42,7 @@ COMMANDS = (
     "coordcheck",
     "backtest",
     "compare",
+    "report",
     "loss",
     "simulate",
     "curves",

@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 def show_law_comparison(found: LawComparison) -> None:
     """Print coefficients with z, crossings, what each plans, caveats and the verdict."""
     title = f"A: {plain(found.a)}, B: {plain(found.b)} (level at {where(found.middle)})"
-    columns = ("", "term", "A#", "B#", "std of difference#", "z#", "")
-    table(title, columns, (_row(one) for one in found.differences))
+    table(
+        title,
+        ("", "term", "A#", "B#", "std of difference#", "z#", ""),
+        (_row(one) for one in found.differences),
+    )
     if found.planned:
         columns = ("", "A#", "90 %", "B#", "90 %", "B / A#")
         table("Planned for the target", columns, (_planned_row(one) for one in found.planned))

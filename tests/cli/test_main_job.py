@@ -18,6 +18,7 @@ from hptransfer.cli import (
     fit,
     init,
     plan,
+    report,
     schedule,
     simulate,
 )
@@ -140,6 +141,7 @@ def test_ctrl_c_exits_130(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     "module", [doctor, design, init, fit, plan, check, backtest, compare, simulate, curves, schedule]
+    "module", [doctor, design, init, fit, plan, check, backtest, report, simulate, curves, schedule]
 )
 def test_the_example_of_every_help_runs(run: Run, module: object) -> None:
     """Each --help ends with an example; it works as printed, after `hptransfer simulate -o sweep.csv`."""
@@ -153,6 +155,7 @@ def test_the_example_of_every_help_runs(run: Run, module: object) -> None:
 
 COMMANDS = (
     "doctor", "design", "init", "fit", "plan", "laws", "check", "backtest", "compare", "width", "coordcheck",
+    "doctor", "design", "init", "fit", "plan", "laws", "check", "backtest", "report", "width", "coordcheck",
     "shape", "simulate", "curves", "schedule",
 )  # fmt: skip
 
