@@ -64,8 +64,13 @@ def write_text(path: str, text: str, *, force: bool = False, inputs: Iterable[st
         sys.stdout.flush()
         sys.stdout.buffer.write(text.encode())  # the bytes a file would get, whatever the terminal's encoding
         return Written.STREAMED
+    return write_bytes(path, text.encode(), force=force, inputs=inputs)
+
+
+def write_bytes(path: str, content: bytes, *, force: bool = False, inputs: Iterable[str] = ()) -> Written:
+    """As `write_text`, for files that are no text; "-" is a file's name like any other."""
     try:
-        return _write(path, text.encode(), force, inputs)
+        return _write(path, content, force, inputs)
     except OSError as error:
         raise FileError(path, f"cannot be written: {_reason(error)}.") from None
 

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hptransfer.cli.groups import with_groups
-from hptransfer.cli.options import Json, Quiet
+from hptransfer.cli.options import Force, Json, Quiet
+from hptransfer.cli.plotting import Plot, require_plot, save_plot
 from hptransfer.cli.sweep_options import Files, SweepOptions
 from hptransfer.cli.talk import Talk
+from hptransfer.errors import UsageError
 
 if TYPE_CHECKING:
     from hptransfer.sweep import Sweep
@@ -34,6 +36,8 @@ def command(
     ] = False,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the resampling.")] = 0,
     resamples: Annotated[int, typer.Option("--resamples", help="Bootstrap resamples of each fit.")] = 1000,
+    plot: Plot = None,
+    force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -47,7 +51,11 @@ def command(
     from hptransfer.fitting import DEFAULT_ESTIMATOR
 
     talk = Talk(quiet=quiet)
+    require_plot(plot)
     sweep = options.sweep(files)
+    if choose and plot is not None:
+        msg = "--plot draws the backtest of one estimator: leave out --select-form, or --plot."
+        raise UsageError(msg)
     if choose:
         _select(sweep, files[0], seed=seed, json=json, talk=talk)
         return
@@ -63,6 +71,10 @@ def command(
         render.print_json(backtest_to_dict(result))
     else:
         render_loss.show_backtest(result)
+    if plot is not None:
+        from hptransfer.drawing.plots import backtest_plot
+
+        save_plot(backtest_plot(result), plot, force=force, inputs=options.inputs(files), talk=talk)
     talk.then(f"hptransfer fit {files[0]} -o law.json")
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from hptransfer.cli.options import Force, Json, Quiet, one_of, pairs
+from hptransfer.cli.plotting import Plot, require_plot, save_plot
 from hptransfer.cli.talk import Talk
 from hptransfer.errors import UsageError
 
@@ -52,6 +53,7 @@ def command(
         str | None, typer.Option("--output", "-o", help="CSV of whole predicted curves; - is stdout.")
     ] = None,
     max_rows: Annotated[int, typer.Option("--max-rows", min=1, help="Refuse longer inputs.")] = 5_000_000,
+    plot: Plot = None,
     force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -69,6 +71,7 @@ def command(
     from hptransfer.readers.curves import read_curves
 
     talk = Talk(quiet=quiet)
+    require_plot(plot)
     if unfinished is not None and len(predict or []) != 1:
         msg = "--unfinished: needs one --predict SPEC, the schedule that the run follows to its end."
         raise UsageError(msg)
@@ -90,5 +93,10 @@ def command(
         render_curves.print_study(study)
     elif output != "-":
         render_curves.show_study(study)
+    if plot is not None:
+        from hptransfer.drawing.plots import curves_plot
+        from hptransfer.figures.curves import curves_figure
+
+        save_plot(curves_plot(curves_figure(curves, study)), plot, force=force, inputs=[file], talk=talk)
     talk.warn(study.warnings)
     talk.then(f"hptransfer curves {file} --predict cosine --predict wsd:decay=1-sqrt --predict d2z")

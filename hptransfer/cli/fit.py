@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hptransfer.cli.groups import with_groups
 from hptransfer.cli.options import Force, Json, NoProgress, Quiet, one_of
+from hptransfer.cli.plotting import Plot, require_plot, save_plot
 from hptransfer.cli.sweep_options import Files, SweepOptions
 from hptransfer.cli.talk import Talk
+
+if TYPE_CHECKING:
+    from hptransfer.drawing.plots import Draw
+    from hptransfer.law import Law
+    from hptransfer.sweep import Sweep
 
 EXAMPLE = "Example: hptransfer fit sweep.csv -o law.json"
 
@@ -37,6 +43,7 @@ def command(
     with_backtest: Annotated[
         bool, typer.Option("--backtest", help="Also hold out the largest scales; the law keeps the result.")
     ] = False,
+    plot: Plot = None,
     force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -55,6 +62,7 @@ def command(
     from hptransfer.law import law_to_json
 
     talk = Talk(quiet=quiet)
+    require_plot(plot)
     sweep = options.sweep(files)
     inputs = one_of(batch_on, ("tokens", "params,tokens"), "--batch-on").split(",")
     with progress_bar("weighing members", wanted=not (quiet or no_progress)) as report:
@@ -78,5 +86,19 @@ def command(
         render_law.show_law(law, stream=sys.stderr if to_stdout else sys.stdout)
     talk.warn(law.warnings)
     talk.wrote(written, output)
+    if plot is not None:
+        save_plot(_drawing(sweep, law), plot, force=force, inputs=[*options.inputs(files), output], talk=talk)
     if not to_stdout:
         talk.then(f"hptransfer plan --law {output} --params 7e9 --tokens 1e12 -o config.yaml")
+
+
+def _drawing(sweep: Sweep, law: Law) -> Draw:
+    """Optima of the cells, and the law through them."""
+    from hptransfer.drawing.plots import fit_plot
+    from hptransfer.figures.cells import cell_figures
+    from hptransfer.figures.evaluating import QUANTITIES
+    from hptransfer.figures.optima import cell_points, optimum_figures
+
+    cells = cell_figures(sweep, law)
+    points = {name: found for name in QUANTITIES if (found := cell_points(cells, law, name)) is not None}
+    return fit_plot(optimum_figures(cells, law, None), points)

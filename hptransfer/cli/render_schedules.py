@@ -6,12 +6,10 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from hptransfer.cli.render import number, print_json, table
 from hptransfer.cli.talk import Talk
 from hptransfer.conversion import EXPONENTS, Branch, Converted, Extension, best_scale
-from hptransfer.errors import FileError, UsageError, plain
+from hptransfer.errors import plain
 from hptransfer.law import Note
 from hptransfer.schedules import DECAYS, KINDS, Schedule
 from hptransfer.schedules.options import FloatArray
@@ -207,27 +205,3 @@ def show_merge(multipliers: FloatArray, weights: FloatArray, *, json: bool) -> N
     decayed = ["-", *(f"{value:.4f}" for value in multipliers)]
     rows = ((str(i), decayed[i], f"{weight:.4f}") for i, weight in enumerate(weights))
     table("Checkpoint weights", ("checkpoint#", "interval before it decayed to#", "weight#"), rows)
-
-
-def plot(schedules: Mapping[str, Schedule], path: str) -> None:
-    """Draw LRs against steps; UsageError when matplotlib is missing, FileError when it cannot write."""
-    try:
-        import matplotlib as mpl
-    except ImportError:
-        msg = "--plot: needs matplotlib, which is not installed: pip install 'hptransfer[plot]'."
-        raise UsageError(msg) from None
-    mpl.use("agg")
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(8, 4), layout="constrained")
-    for spec, made in schedules.items():
-        t = np.unique(np.linspace(0, made.steps, 2001).round())
-        axes.plot(t, made.peak_lr * made.multiplier(t), label=plain(spec))
-    axes.set(xlabel="step", ylabel="learning rate")
-    axes.legend()
-    try:
-        figure.savefig(path)
-    except (OSError, ValueError) as error:
-        raise FileError(path, f"cannot be drawn: {error}.") from None
-    finally:
-        plt.close(figure)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
 
 from hptransfer.cli.options import Force, Json, Quiet, one_of
+from hptransfer.cli.plotting import Plot, require_plot, save_plot
 from hptransfer.cli.talk import Talk
 from hptransfer.quantities import parse_positive
+
+if TYPE_CHECKING:
+    from hptransfer.schedules import Schedule
 
 EXAMPLE = "Example: hptransfer schedule wsd --steps 10000 --warmup-steps 100 --decay-fraction 0.2"
 COMPARE_EXAMPLE = "Example: hptransfer schedule compare cosine wsd:decay=1-sqrt d2z --steps 10000"
@@ -94,9 +99,7 @@ def show(
     ] = None,
     csv: Annotated[bool, typer.Option("--csv", help="All updates: step,lr,multiplier.")] = False,
     json: Json = False,
-    plot: Annotated[
-        str | None, typer.Option("--plot", metavar="FILE", help="Draw it (PNG, SVG, PDF); needs matplotlib.")
-    ] = None,
+    plot: Plot = None,
     output: Annotated[str, typer.Option("--output", "-o", help="Where --csv goes; - is stdout.")] = "-",
     force: Force = False,
     quiet: Quiet = False,
@@ -126,8 +129,7 @@ def show(
     made = schedule_from_spec(spec_with(spec, options), **common)
     render_schedules.warn_experimental([made], talk)
     if plot is not None:
-        render_schedules.plot({made.name: made}, plot)
-        talk.say(f"wrote {plot}")
+        _save_plot({made.name: made}, plot, force=force, talk=talk)
     if csv or output != "-":
         text = render_schedules.csv_text(made)
         talk.wrote(write_text(output, text, force=force, inputs=[grad_norms] if grad_norms else []), output)
@@ -136,6 +138,14 @@ def show(
     elif plot is None:
         render_schedules.show_schedules({spec: made})
     talk.then(f"hptransfer schedule compare {spec} d2z --steps {made.steps}")
+
+
+def _save_plot(made: Mapping[str, Schedule], path: str, *, force: bool, talk: Talk) -> None:
+    require_plot(path)
+    from hptransfer.drawing.plots import schedule_plot
+    from hptransfer.figures.schedules import schedule_figure
+
+    save_plot(schedule_plot(schedule_figure(made)), path, force=force, inputs=[], talk=talk)
 
 
 def _count(value: int) -> Literal[0, 1]:
@@ -161,9 +171,8 @@ def compare(
     peak_lr: PeakLr = None,
     count_from: CountFrom = 0,
     json: Json = False,
-    plot: Annotated[
-        str | None, typer.Option("--plot", metavar="FILE", help="Draw them (PNG, SVG, PDF).")
-    ] = None,
+    plot: Plot = None,
+    force: Force = False,
     quiet: Quiet = False,
 ) -> None:
     """Compare schedules: curves, areas, last values, and the best peak LR of each in the convex bound.
@@ -179,8 +188,7 @@ def compare(
     made = {spec: schedule_from_spec(spec, **common) for spec in specs}
     render_schedules.warn_experimental(made.values(), talk)
     if plot is not None:
-        render_schedules.plot(made, plot)
-        talk.say(f"wrote {plot}")
+        _save_plot(made, plot, force=force, talk=talk)
     if json:
         render_schedules.print_schedules(made)
     else:

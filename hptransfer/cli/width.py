@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hptransfer.cli.options import Json, Quiet, pairs
+from hptransfer.cli.options import Force, Json, Quiet, pairs
+from hptransfer.cli.plotting import Plot, require_plot, save_plot
 from hptransfer.cli.sweep_options import Column, Vary, Where
 from hptransfer.cli.talk import Talk
 
@@ -26,6 +27,8 @@ def command(
     tolerance: Annotated[
         float, typer.Option("--tolerance", min=0.0, help="Drift (log2 LR per doubling) that still transfers.")
     ] = 0.1,
+    plot: Plot = None,
+    force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -42,6 +45,7 @@ def command(
     from hptransfer.widths import width_transfer
 
     talk = Talk(quiet=quiet)
+    require_plot(plot)
     sweep = read_width_sweep(
         file,
         columns=pairs(column or [], "--column"),
@@ -53,6 +57,11 @@ def command(
         render.print_json([dataclasses.asdict(one) for one in found])
     else:
         render_width.show_transfer(found)
+    if plot is not None:
+        from hptransfer.drawing.plots import width_plot
+        from hptransfer.figures.widths import width_panels
+
+        save_plot(width_plot(width_panels(sweep, found)), plot, force=force, inputs=[file], talk=talk)
     talk.warn(Note(code=code, message=message) for code, message in sweep.warnings)
     talk.then(_next_step(found, file))
 

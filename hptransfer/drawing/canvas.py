@@ -166,8 +166,10 @@ def log_axis(axes: Axes, which: str, low: float, high: float, *, lr: bool = Fals
 def short_lr(value: float) -> str:
     """A learning rate as a tick label.
 
-    >>> short_lr(0.001), short_lr(0.0015)
-    ('1e-3', '1.5e-3')
+    >>> short_lr(0.001), short_lr(0.0015), short_lr(0.5)
+    ('1e-3', '1.5e-3', '0.5')
     """
+    if 0.1 <= value < 10.0:
+        return f"{value:.2g}"
     mantissa, exponent = f"{value:.1e}".split("e")
     return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
