@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from hptransfer.errors import HptransferError, RefusalError
 from hptransfer.law import Law, PowerLaw
-from hptransfer.planning import Target, plan
+from hptransfer.planning import Plan, Target, plan
 from hptransfer.prediction import predict_log
 from hptransfer.quantities import short_count
 

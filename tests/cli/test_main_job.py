@@ -140,8 +140,8 @@ def test_ctrl_c_exits_130(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", [doctor, design, init, fit, plan, check, backtest, compare, simulate, curves, schedule]
-    "module", [doctor, design, init, fit, plan, check, backtest, report, simulate, curves, schedule]
+    "module",
+    [doctor, design, init, fit, plan, check, backtest, compare, report, simulate, curves, schedule],
 )
 def test_the_example_of_every_help_runs(run: Run, module: object) -> None:
     """Each --help ends with an example; it works as printed, after `hptransfer simulate -o sweep.csv`."""
