@@ -17,7 +17,7 @@ from hptransfer.checks import CHECKS
 from hptransfer.config import config_from_plan, config_to_yaml
 from hptransfer.errors import InputError, UsageError
 from hptransfer.findings import Finding, Report, report_to_dict
-from hptransfer.law import Bowl, Law, law_to_json
+from hptransfer.law import Bowl, Law, Note, law_to_json
 from hptransfer.planning import Target, plan
 from hptransfer.project import resolve_law
 from tests.test_config import fitted_law
@@ -69,6 +69,18 @@ def only(report: Report) -> Finding:
 
 def planned() -> Any:
     return plan(resolve_law("law.json").law, TARGET)
+
+
+def test_doubts_that_fit_recorded_in_the_law_are_repeated_as_warnings() -> None:
+    notes = (
+        Note(code="not-identifiable", message="params and tokens moved together."),
+        Note(code="no-loss-law", message="too few cells."),
+    )
+    save(fitted_law(params_kind="non-embedding").model_copy(update={"warnings": notes}))
+    write()
+    report = check("configs")
+    assert (slugs(report), report.exit_code) == (["proxies-not-representative"], 0)
+    assert "params and tokens moved together" in only(report).message
 
 
 def test_a_plan_as_written_is_clean() -> None:

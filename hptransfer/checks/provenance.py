@@ -75,6 +75,25 @@ def _other_target(subject: Subject) -> Iterator[Deviation]:
             yield Deviation(f"target.{name}", text, wanted, got)
 
 
+DOUBTS = (
+    "not-identifiable",
+    "prior-outweighs-data",
+    "cell-disagrees",
+    "unit-slip",
+    "two-settings",
+    "mislabelled-rows",
+    "lack-of-fit",
+    "surface-failed",
+)
+"""Warnings of a fit which say that the proxies are no fair picture of the law, by code."""
+
+
+def _proxies_not_representative(subject: Subject) -> Iterator[Deviation]:
+    for note in _law(subject).warnings:
+        if note.code in DOUBTS:
+            yield Deviation("law", plain(f"{note.code}: {note.message}", limit=400))
+
+
 RECORDED = ("optimum", "planned", "reach")
 """Parts of a config that its law and what was asked of it determine."""
 
@@ -198,5 +217,17 @@ CHECKS = (
         severity="error",
         needs="plan",
         look=_record_differs,
+    ),
+    Check(
+        id="HPT408",
+        slug="proxies-not-representative",
+        title="The runs behind the law are no fair picture of it",
+        why="A law fitted on runs that contradict each other, or that cannot tell params from tokens, looks "
+        "as smooth as any other.",
+        source="warnings that `fit` recorded in the law; what each means: docs/diagnostics.md",
+        fix="See `hptransfer doctor SWEEP`, mend or add the runs it names, fit again.",
+        severity="warning",
+        needs="law",
+        look=_proxies_not_representative,
     ),
 )
