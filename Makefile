@@ -5,9 +5,10 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 ORACLE ?= .venv-oracle
 TRAINERS ?= .venv-trainers
+BROWSER ?= .venv-browser
 
 .DEFAULT_GOAL := help
-.PHONY: help demo proof test test-oracle test-trainers check bench evidence format docs clean
+.PHONY: help demo proof test test-oracle test-trainers test-browser check bench evidence format docs clean
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -64,6 +65,14 @@ $(TRAINERS)/.ready: pyproject.toml
 test-trainers: $(TRAINERS)/.ready ## run trainers' own parsers and schedulers on what we write
 	$(TRAINERS)/bin/python -m pytest -m trainers
 
+$(BROWSER)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(BROWSER)
+	$(BROWSER)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' playwright
+	@touch $@
+
+test-browser: $(BROWSER)/.ready ## open the report in chromium, which has to be installed (apt-get install chromium)
+	$(BROWSER)/bin/python -m pytest -m browser tests/browser
+
 bench: $(READY) ## benchmarks; read the ratios, not the seconds
 	@for script in $$(find benchmarks -name 'bench_*.py' | sort); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
@@ -71,4 +80,4 @@ evidence: $(READY) ## rerun every figure that was asked for and print one table
 	$(BIN)/python benchmarks/evidence.py
 
 clean: ## remove what make made
-	rm -rf $(VENV) $(ORACLE) $(TRAINERS) demo-out proof-out .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) $(ORACLE) $(TRAINERS) $(BROWSER) demo-out proof-out .pytest_cache .ruff_cache .mypy_cache .hypothesis

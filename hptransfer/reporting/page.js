@@ -36,25 +36,27 @@ function hide() {
 for (const svg of document.querySelectorAll(".drawing svg")) {
   const marks = [...svg.querySelectorAll(".marks use")];
   if (marks.length === 0) continue;
-  const texts = new Map();
+  const place = (mark) => `${mark.getAttribute("x")} ${mark.getAttribute("y")}`;
+  const texts = new Map(); // repeated runs lie on top of each other: a place tells all of them
   for (const mark of marks) {
     const title = mark.querySelector("title");
-    texts.set(mark, title.textContent);
+    texts.set(place(mark), [...(texts.get(place(mark)) || []), title.textContent]);
     title.remove(); // else the browser shows it a second time
-    mark.addEventListener("pointerenter", () => show(mark, texts.get(mark)));
+    mark.addEventListener("pointerenter", () => show(mark, texts.get(place(mark)).join("\n")));
     mark.addEventListener("pointerleave", hide);
   }
-  const ordered = [...marks].sort((a, b) => a.x.baseVal.value - b.x.baseVal.value);
+  const topmost = new Map(marks.map((mark) => [place(mark), mark]));
+  const ordered = [...topmost.values()].sort((a, b) => a.x.baseVal.value - b.x.baseVal.value);
   svg.setAttribute("tabindex", "0");
-  svg.addEventListener("blur", hide);
+  let at = -1; // where the keys are; scrolling hides the text but keeps the place
+  svg.addEventListener("blur", () => { at = -1; hide(); });
   svg.addEventListener("keydown", (event) => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (event.key === "Escape") hide();
     if (step === undefined) return;
     event.preventDefault();
-    const from = ordered.indexOf(shown);
-    const next = from < 0 ? (step > 0 ? 0 : ordered.length - 1) : (from + step + ordered.length) % ordered.length;
-    show(ordered[next], texts.get(ordered[next]));
+    at = at < 0 && step < 0 ? ordered.length - 1 : (at + step + ordered.length) % ordered.length;
+    show(ordered[at], texts.get(place(ordered[at])).join("\n"));
   });
 }
 addEventListener("scroll", hide, { passive: true });
