@@ -17,6 +17,7 @@ from hptransfer.parametrizations import CLASSES, RuleSet, Steps, rule_set, rule_
 from hptransfer.parametrizations.factors import SYMBOLS, Factor
 from hptransfer.published.describing import certainty, law_page, predicts, ranges
 from hptransfer.schemas import schema_to_json
+from hptransfer.trainers.describing import trainers_page
 
 DOCS = Path(__file__).resolve().parent
 SCHEDULE_COMMANDS = ("show", "list", "compare", "convert", "extend", "branches", "merge")
@@ -134,6 +135,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "laws.md": law_table,
     "checks.md": checks_page,
     "rules.md": parametrization_tables,
+    "trainers.md": trainers_page,
 }
 
 

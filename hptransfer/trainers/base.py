@@ -185,6 +185,15 @@ def _not_a_number(written: Written) -> str:
     return f"{text} is text to this file's parser, not a number. Write it with a dot and a signed exponent."
 
 
+PROOFS: Final[Mapping[str, str]] = {
+    "own parser": "the trainer's own parser or classes take the file and have our numbers",
+    "fields": "every field we write is in the source of the released package, which was not run",
+    "LR curve": "the trainer's own scheduler gives our LR in every part of the run, for the schedules there",
+    "trained": "a small training on a CPU used our LR at every step",
+}
+"""What a test against a trainer's own package can prove."""
+
+
 @dataclass(frozen=True)
 class Format:
     """A trainer's format. See the module docstring."""
@@ -202,6 +211,7 @@ class Format:
     )  # values without a field, and what it uses
     needs: tuple[str, ...] = ()  # of the machine, for writing
     differences: tuple[str, ...] = ()  # of its LR curve from ours, in words
+    proven: Mapping[str, str] = field(default_factory=dict)  # words of PROOFS to the test that proves each
     usage: str = ""  # how the trainer is given the file
     holds_groups: bool = False
     fixed: Mapping[str, Scalar] = field(default_factory=dict)  # written as they are

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from hptransfer.trainers.base import NOT_EXPRESSED, Format, Machine
+from hptransfer.trainers import FORMATS
+from hptransfer.trainers.base import NOT_EXPRESSED, PROOFS, Format, Machine
 from hptransfer.trainers.recipe import Curve, Recipe
 from hptransfer.trainers.writing import write_config
 
@@ -48,3 +50,79 @@ def _is_held(form: Format, curve: Curve) -> bool:
 def field_names(form: Format) -> dict[str, str]:
     """Our values to the format's fields, for those that are one field."""
     return {key.ours: key.field for key in form.keys}
+
+
+CONFORMANCE: Final = "tests/trainers/conformance"
+"""Where the tests that `proven` names stand."""
+
+_INTRODUCTION = f"""\
+# Trainers
+
+`hptransfer plan --format NAME` writes a plan as a trainer's config, `hptransfer convert FILE --to NAME`
+turns a plan's config or one trainer's into another's, `hptransfer formats` lists them, `hptransfer check`
+reads them.
+
+- A batch that does not divide over ranks and micro-steps is an error that names the batches that do; with
+  `--fit-batch` the nearest is taken, and the LR follows: the law's own in a plan, the square-root rule
+  (arXiv:2205.10287) in a conversion.
+- What a format cannot say (WSD in litgpt, an LR for each tensor class in Hugging Face) is told on stderr as
+  `not-expressed`, in a comment where the format has them, and `FILE.hptransfer.json` beside the file has
+  all values.
+- Betas, epsilon and clipping are written wherever there is a field: the trainers' defaults differ.
+- Weight decay is PyTorch's: a step shrinks weights by LR times weight decay.
+- Reading takes a missing field for the trainer's own default, executes nothing, and names field and line of
+  what it read. Conversion keeps the curve, not the label: a schedule that the other format lacks is never
+  replaced by a similar one.
+
+## What is proven
+
+`make test-trainers` installs pinned releases and asks them; the tests are in `{CONFORMANCE}`. What is not
+listed as proven was read in the trainer's source and documentation, and no code of the trainer has seen it.
+"""
+
+
+def trainers_page() -> str:
+    """The page about trainers: what is proven, which schedules each holds, which fields stand for what."""
+    forms = list(FORMATS.values())
+    sections = [
+        _INTRODUCTION,
+        *(f"- *{name}*: {what}." for name, what in PROOFS.items()),
+        "",
+        *_table(
+            ("format", "made for", "proven", "its LR differs from the plan's"),
+            (
+                (f"`{form.name}`", form.version, _proofs(form), "; ".join(form.differences) or "-")
+                for form in forms
+            ),
+        ),
+        "\n## What each can say\n",
+        *_table(("format", "files", "needs", "schedules", "LR"), (_abilities(form) for form in forms)),
+        "\n## Fields that are one of our values as it is\n",
+        *(_fields(form) for form in forms),
+    ]
+    return "\n".join(sections)
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    head = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    return [*head, *(f"| {' | '.join(row)} |" for row in rows)]
+
+
+def _proofs(form: Format) -> str:
+    """Proofs with links to their tests."""
+    links = []
+    for name, test in form.proven.items():
+        file = test.partition("::")[0]
+        links.append(f"[{name}](../{CONFORMANCE}/{file})")
+    return ", ".join(links) or "nothing"
+
+
+def _abilities(form: Format) -> tuple[str, ...]:
+    needs = ", ".join(f"`--{name.replace('_', '-')}`" for name in form.needs) or "-"
+    groups = "by tensor class" if form.holds_groups else "one for all"
+    return f"`{form.name}`", form.syntax.suffixes[0], needs, ", ".join(schedules_held(form)) or "-", groups
+
+
+def _fields(form: Format) -> str:
+    fields = "; ".join(f"{ours} `{field}`" for ours, field in field_names(form).items())
+    return f"- {form.title}: {fields}. Use: `{form.usage}`"

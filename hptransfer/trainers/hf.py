@@ -197,5 +197,10 @@ HF = Format(
     fixed={"optim": "adamw_torch"},
     needs=("world_size",),
     differences=("WSD with a floor warms up from the floor, not from 0",),
+    proven={
+        "own parser": "test_own_parsers.py::test_transformers_takes_the_file_and_runs_the_curve",
+        "LR curve": "test_own_parsers.py::test_transformers_takes_the_file_and_runs_the_curve",
+        "trained": "test_own_parsers.py::test_a_20_step_training_logs_the_planned_lrs",
+    },
     usage="HfArgumentParser(TrainingArguments).parse_json_file(FILE)",
 )

@@ -35,5 +35,6 @@ LLAMA_FACTORY = replace(
     express=_express,
     interpret=_interpret,
     marks=(("per_device_train_batch_size",), ("learning_rate", "cutoff_len")),
+    proven={},
     usage="llamafactory-cli train FILE",
 )

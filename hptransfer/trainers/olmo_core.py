@@ -100,5 +100,9 @@ OLMO_CORE = Format(
     interpret=_interpret,
     marks=((f"{_OPTIM}.lr",), ("train_module.rank_microbatch_size",)),
     fixed={f"{_OPTIM}._CLASS_": "olmo_core.optim.adamw.AdamWConfig", "trainer.max_duration.unit": "steps"},
+    proven={
+        "own parser": "test_own_parsers.py::test_olmo_core_takes_the_file_and_runs_the_curve",
+        "LR curve": "test_own_parsers.py::test_olmo_core_takes_the_file_and_runs_the_curve",
+    },
     usage="TransformerTrainModuleConfig.from_dict(json.load(open(FILE))['train_module'])",
 )
