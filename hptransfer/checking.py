@@ -15,7 +15,7 @@ from hptransfer.checks.suppressing import trouble_with
 from hptransfer.config import TrainConfig, config_from_document
 from hptransfer.document import Document, read_document
 from hptransfer.errors import HptransferError, UsageError, did_you_mean, plain
-from hptransfer.files import STANDARD_STREAM, read_text
+from hptransfer.files import SETTINGS_FILE, STANDARD_STREAM, read_text
 from hptransfer.findings import Finding, Overridden, Report, Unreadable
 from hptransfer.gathering import gather, is_native
 from hptransfer.law import Law
@@ -23,7 +23,7 @@ from hptransfer.plan_schedules import with_schedule
 from hptransfer.planning import Plan, Target, plan
 from hptransfer.project import law_of_settings, project_root, referred_law, resolve_law
 from hptransfer.published import published_law
-from hptransfer.settings import SETTINGS_FILE, ConfigSettings, Settings, TargetSettings, read_settings
+from hptransfer.settings import ConfigSettings, Settings, TargetSettings, read_settings
 from hptransfer.spreading import with_param_groups
 from hptransfer.suppressions import Suppression, read_suppressions
 

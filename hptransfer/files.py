@@ -19,6 +19,7 @@ from pathlib import Path
 
 from hptransfer.errors import FileError
 
+SETTINGS_FILE = "hptransfer.toml"  # marks the root of a project
 STANDARD_STREAM = "-"
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hptransfer.errors import FileError, InputError, UsageError, plain
-from hptransfer.files import STANDARD_STREAM, read_text
+from hptransfer.files import SETTINGS_FILE, STANDARD_STREAM, read_text
 from hptransfer.law import Law, Note, law_from_json
 from hptransfer.published import law_ids, published_law
-from hptransfer.settings import SETTINGS_FILE, read_settings
 
 if TYPE_CHECKING:
     from hptransfer.config import LawReference
+    from hptransfer.settings import Settings
 
 DEFAULT_LAW = "step-law"
 LOCAL_LAW = "law.json"
@@ -113,8 +113,18 @@ def project_law(root: Path) -> ResolvedLaw | None:
 
     Raises:  as `read_settings` and `law_of_settings`.
     """
-    setting = read_settings(root).law
+    settings = _settings(root)
+    setting = None if settings is None else settings.law
     return None if setting is None else law_of_settings(setting, root)
+
+
+def _settings(root: Path) -> Settings | None:
+    """The project's settings; None where it has none, without loading what reads them."""
+    if not (root / SETTINGS_FILE).is_file():
+        return None
+    from hptransfer.settings import read_settings
+
+    return read_settings(root)
 
 
 def law_of_settings(setting: str, root: Path) -> ResolvedLaw:
@@ -135,7 +145,8 @@ def schema_from(config_path: str) -> str | None:
     """
     here = Path.cwd() / (LOCAL_LAW if config_path == STANDARD_STREAM else config_path)
     root = project_root(here)
-    named = read_settings(root).config_schema
+    settings = _settings(root)
+    named = None if settings is None else settings.config_schema
     return None if named is None else Path(os.path.relpath(root / named, here.resolve().parent)).as_posix()
 
 

@@ -13,9 +13,10 @@ from pydantic import BaseModel, ConfigDict
 
 from hptransfer.config import CONFIG_VERSION, TrainConfig
 from hptransfer.errors import UsageError, did_you_mean, plain
+from hptransfer.files import SETTINGS_FILE
 from hptransfer.law import SCHEMA_VERSION, Law, Note
 from hptransfer.planning import Reach, Rounded
-from hptransfer.settings import SETTINGS_FILE, Settings
+from hptransfer.settings import Settings
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"  # the one that pydantic writes
 

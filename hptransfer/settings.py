@@ -26,12 +26,11 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from hptransfer.errors import InputError, Problem, did_you_mean, plain
-from hptransfer.files import read_text
+from hptransfer.files import SETTINGS_FILE, read_text
 from hptransfer.law import ParamsKind, Record
 from hptransfer.prediction import Rounding
 from hptransfer.scaling import Scaling
 
-SETTINGS_FILE = "hptransfer.toml"
 MAX_SETTINGS_BYTES = 2**20
 EXPECTED = {  # pydantic's kinds of errors, in our words
     "string_type": "need text",

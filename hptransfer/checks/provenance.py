@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from hptransfer.checks.base import Check, Deviation, Subject, Value, beyond, shown, times
 from hptransfer.config import config_from_plan
 from hptransfer.errors import HptransferError, plain
+from hptransfer.files import SETTINGS_FILE
 from hptransfer.law import Law
 from hptransfer.planning import SAME_SCALE
-from hptransfer.settings import SETTINGS_FILE
 
 _SHORT = len("sha256:") + 8
 

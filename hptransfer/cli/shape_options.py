@@ -57,10 +57,9 @@ class ShapeOptions:
         Raises:  UsageError for options without width and depth, or beside a config file; InputError or
                  FileError for a config that cannot be read.
         """
-        from hptransfer.shapes import make_shape, shape_from_model_config
-
         if self.model_config is not None:
             from hptransfer.files import read_text
+            from hptransfer.shapes import shape_from_model_config
 
             beside = [name for name in _SIZES if getattr(self, name) is not None]
             if beside:
@@ -74,6 +73,8 @@ class ShapeOptions:
                 msg = "a shape needs --width and --depth, or --model-config."
                 raise UsageError(msg)
             return None
+        from hptransfer.shapes import make_shape
+
         return make_shape(
             width=self.width,
             depth=self.depth,
