@@ -56,14 +56,22 @@ $(ORACLE)/.ready: pyproject.toml
 test-oracle: $(ORACLE)/.ready ## compare with torch, transformers, mup and JUnit's XSD, in an environment of their own
 	$(ORACLE)/bin/python -m pytest -m oracle
 
+# litgpt pins an older hub than transformers, torchtitan wants wandb: both run without.
 $(TRAINERS)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(TRAINERS)
 	$(TRAINERS)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' \
-		torch==2.13.0 transformers==5.23.0 accelerate==1.15.0 ai2-olmo-core==3.0.0
+		torch==2.13.0 transformers==5.23.0 accelerate==1.15.0 ai2-olmo-core==3.0.0 lightning==2.6.6 \
+		'jsonargparse[signatures]==4.53.0' requests tyro==1.0.17 spmd_types==0.2.3 torch_checkpointing \
+		'datasets<4.8' torchdata einops
+	$(TRAINERS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps litgpt==0.5.13 torchtitan==0.3.0
+	$(TRAINERS)/bin/python -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: \
+		--python-version 3.12 --platform manylinux_2_28_x86_64 -d $(TRAINERS) \
+		megatron-core==0.19.2 axolotl==0.21.0 llamafactory==0.9.5
+	for wheel in $(TRAINERS)/*.whl; do $(TRAINERS)/bin/python -m zipfile -e $$wheel $(TRAINERS)/wheels || exit 1; done
 	@touch $@
 
 test-trainers: $(TRAINERS)/.ready ## run trainers' own parsers and schedulers on what we write
-	$(TRAINERS)/bin/python -m pytest -m trainers
+	TRAINER_WHEELS=$(TRAINERS)/wheels $(TRAINERS)/bin/python -m pytest -m trainers -W default tests/trainers/conformance
 
 $(BROWSER)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(BROWSER)

@@ -10,6 +10,7 @@ from hptransfer.errors import UsageError, did_you_mean, plain
 from hptransfer.trainers.axolotl import AXOLOTL
 from hptransfer.trainers.base import Format, GroupReading, Machine, Reading, Trap, Value
 from hptransfer.trainers.deepspeed import DEEPSPEED
+from hptransfer.trainers.gpt_neox import GPT_NEOX
 from hptransfer.trainers.hf import HF
 from hptransfer.trainers.levanter import LEVANTER
 from hptransfer.trainers.litgpt import LITGPT
@@ -18,10 +19,11 @@ from hptransfer.trainers.megatron import MEGATRON
 from hptransfer.trainers.nanogpt import NANOGPT, NANOGPT_MUP
 from hptransfer.trainers.nanotron import NANOTRON
 from hptransfer.trainers.olmo_core import OLMO_CORE
+from hptransfer.trainers.param_groups import PARAM_GROUPS
 from hptransfer.trainers.reading import detect as _detect
 from hptransfer.trainers.reading import planned_for, read_text_as, recipe_from
 from hptransfer.trainers.recipe import Curve, Recipe, provenance_of, recipe_of
-from hptransfer.trainers.torchtitan import TORCHTITAN_TOML
+from hptransfer.trainers.torchtitan import TORCHTITAN_PY, TORCHTITAN_TOML
 from hptransfer.trainers.writing import Output, write_config
 
 _ALL = (
@@ -29,6 +31,7 @@ _ALL = (
     MEGATRON,
     OLMO_CORE,
     TORCHTITAN_TOML,
+    TORCHTITAN_PY,
     LITGPT,
     NANOGPT,
     NANOGPT_MUP,
@@ -37,6 +40,8 @@ _ALL = (
     LEVANTER,
     LLAMA_FACTORY,
     AXOLOTL,
+    GPT_NEOX,
+    PARAM_GROUPS,
 )
 FORMATS: dict[str, Format] = {form.name: form for form in _ALL}
 """Every format by its name."""

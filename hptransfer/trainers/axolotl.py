@@ -41,5 +41,6 @@ AXOLOTL = Format(
     fixed={"optimizer": "adamw_torch"},
     needs=("world_size",),
     differences=hf.HF.differences,
+    proven={"fields": "test_finetuning.py::test_axolotl_has_every_field"},
     usage="axolotl train FILE",
 )

@@ -246,6 +246,25 @@ def floor_ratio(floor: float | None, peak: float | None) -> float | None:
     return None if floor is None or not peak else float(f"{floor / peak:.12g}")
 
 
+NO_CLIPPING: Final = 1e30
+"""A norm that never clips, for trainers that clip always: a norm of 0 would zero every gradient."""
+
+
+def express_clip(recipe: Recipe, draft: Draft, name: str) -> None:
+    """Write the largest gradient norm of a trainer that always clips."""
+    draft.fields[name] = recipe.grad_clip or NO_CLIPPING
+
+
+def interpret_clip(fields: Fields, name: str, default: float) -> None:
+    """Take the largest gradient norm of a trainer that always clips."""
+    norm = fields.number(name, default)
+    if norm == 0:
+        fields.trap(
+            "zeroes-gradients", name, "clips every gradient to nothing. For no clipping give 1.0e+30."
+        )
+    fields.put("grad_clip", 0 if norm is not None and norm >= NO_CLIPPING else norm, name)
+
+
 @dataclass(frozen=True)
 class Split:
     """A batch as ranks take it: sequences = micro_batch * accumulation * world_size."""

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from hptransfer.trainers.base import Draft, Fields, Format, Key, Machine, floor_ratio, split_batch
+from hptransfer.trainers.base import (
+    Draft,
+    Fields,
+    Format,
+    Key,
+    Machine,
+    express_clip,
+    floor_ratio,
+    interpret_clip,
+    split_batch,
+)
 from hptransfer.trainers.recipe import Recipe
 from hptransfer.trainers.syntax import LENIENT_YAML
 
@@ -14,7 +24,6 @@ _KEYS = (
     Key("beta1", f"{_ARGS}.betas.0", 0.9),
     Key("beta2", f"{_ARGS}.betas.1", 0.999),
     Key("eps", f"{_ARGS}.eps", 1e-8),
-    Key("grad_clip", "train.max_norm", 1.0),
     Key("seq_len", "train.max_seq_length", None, whole=True),
 )
 
@@ -28,6 +37,7 @@ def _express(recipe: Recipe, machine: Machine, draft: Draft) -> None:
         "train.lr_warmup_steps": recipe.curve.warmup_steps,
         "train.min_lr": recipe.final_lr,
     }
+    express_clip(recipe, draft, "train.max_norm")
     if recipe.curve.name == "cosine":
         draft.held.add("schedule")
     if split.accumulation > 1:
@@ -39,6 +49,7 @@ def _express(recipe: Recipe, machine: Machine, draft: Draft) -> None:
 
 
 def _interpret(fields: Fields) -> None:
+    interpret_clip(fields, "train.max_norm", 1.0)
     seq_len = fields.reading.number("seq_len")
     if seq_len is None and fields.machine.seq_len is not None:
         seq_len = fields.machine.seq_len
@@ -85,5 +96,9 @@ LITGPT = Format(
     ),
     fixed={"optimizer.class_path": "torch.optim.AdamW"},
     differences=("with gradient accumulation the LR is up to one step ahead (it counts micro-steps)",),
+    proven={
+        "own parser": "test_litgpt.py::test_the_parser_takes_every_value",
+        "LR curve": "test_litgpt.py::test_its_lr_is_the_planned_one_or_up_to_a_step_ahead",
+    },
     usage="litgpt pretrain --config FILE",
 )

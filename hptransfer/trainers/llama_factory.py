@@ -35,6 +35,6 @@ LLAMA_FACTORY = replace(
     express=_express,
     interpret=_interpret,
     marks=(("per_device_train_batch_size",), ("learning_rate", "cutoff_len")),
-    proven={},
+    proven={"fields": "test_finetuning.py::test_llama_factory_has_every_field"},
     usage="llamafactory-cli train FILE",
 )

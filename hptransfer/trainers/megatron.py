@@ -109,6 +109,10 @@ MEGATRON = Format(
     interpret=_interpret,
     marks=(("lr", "global-batch-size"), ("lr", "train-iters"), ("lr-decay-style",)),
     fixed={"optimizer": "adam"},
+    proven={
+        "fields": "test_megatron.py::test_every_flag_exists",
+        "LR curve": "test_megatron.py::test_its_scheduler_gives_the_planned_lr_at_every_step",
+    },
     usage='source FILE; torchrun ... pretrain_gpt.py "${HPTRANSFER_ARGS[@]}"',
     holds_groups=True,
 )

@@ -104,8 +104,11 @@ def recipe_of(config: TrainConfig, *, seq_len: int | None = None) -> Recipe:
 
     Raises:  RefusalError when the config leaves open what every trainer needs.
     """
+    weight_decay, scaling = config.weight_decay, config.plan.scaling
+    if weight_decay is None and scaling is not None:
+        weight_decay = scaling.base_weight_decay  # the proxy's, from which those of the groups come
     for name in _NEEDED:
-        if getattr(config, name) is None:
+        if getattr(config, name) is None and not (name == "weight_decay" and weight_decay is not None):
             hint = (
                 "--batch-tokens B" if name in ("batch_tokens", "steps", "warmup_steps") else "another --law"
             )
@@ -114,7 +117,7 @@ def recipe_of(config: TrainConfig, *, seq_len: int | None = None) -> Recipe:
     assert config.peak_lr is not None  # noqa: S101 - checked above, which type checkers cannot see
     assert config.batch_tokens is not None  # noqa: S101
     assert config.steps is not None  # noqa: S101
-    assert config.weight_decay is not None  # noqa: S101
+    assert weight_decay is not None  # noqa: S101
     if config.batch_tokens != int(config.batch_tokens):
         msg = (
             f"a batch of {config.batch_tokens:.6g} tokens is no whole number. Plan with --round sequences or "
@@ -127,7 +130,7 @@ def recipe_of(config: TrainConfig, *, seq_len: int | None = None) -> Recipe:
         batch_tokens=int(config.batch_tokens),
         seq_len=seq_len or config.seq_len,
         steps=config.steps,
-        weight_decay=config.weight_decay,
+        weight_decay=weight_decay,
         beta1=config.beta1,
         beta2=config.beta2,
         eps=config.eps,

@@ -1,10 +1,13 @@
-"""torchtitan's TOML job config, up to 0.2; later releases take Python."""
+"""torchtitan's two dialects: a TOML job config up to 0.2, Python from 0.3."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hptransfer.trainers.base import Draft, Fields, Format, Key, Machine, split_batch
 from hptransfer.trainers.recipe import Recipe
-from hptransfer.trainers.syntax import TOML
+from hptransfer.trainers.syntax import PYTHON, TOML
+from hptransfer.trainers.syntax.python_text import with_calls
 
 NEVER_CLIPS = 1e9  # a bound no gradient reaches; 0 would clip every gradient to nothing
 _DECAYS = {"linear": "linear", "cosine": "cosine", "1-sqrt": "sqrt"}
@@ -92,4 +95,32 @@ TORCHTITAN_TOML = Format(
     fixed={"optimizer.name": "AdamW"},
     differences=("warm-up runs one step ahead: the first step has LR peak / warm-up steps",),
     usage="torchrun -m torchtitan.train --job.config_file FILE",
+)
+
+_CALLS = with_calls(
+    {
+        "optimizer": "default_adamw",
+        "lr_scheduler": "LRSchedulersContainer.Config",
+        "training": "TrainingConfig",
+    },
+    imports=(
+        "from torchtitan.components.optimizer import LRSchedulersContainer, default_adamw",
+        "from torchtitan.config import TrainingConfig",
+    ),
+)
+_BETAS = {"beta1": "optimizer.betas.0", "beta2": "optimizer.betas.1"}
+
+TORCHTITAN_PY = replace(
+    TORCHTITAN_TOML,
+    name="torchtitan-py",
+    title="torchtitan (Python)",
+    version="torchtitan 0.3.0",
+    syntax=replace(PYTHON, compose=_CALLS),
+    keys=tuple(replace(key, field=_BETAS.get(key.ours, key.field)) for key in _KEYS),
+    fixed={},
+    proven={
+        "own parser": "test_torchtitan.py::test_its_classes_take_every_value",
+        "LR curve": "test_torchtitan.py::test_its_scheduler_is_ours_with_the_warm_up_one_step_ahead",
+    },
+    usage="Trainer.Config(..., optimizer=optimizer, lr_scheduler=lr_scheduler, training=training), from FILE",
 )

@@ -41,7 +41,7 @@ def draft_of(recipe: Recipe, form: Format, machine: Machine) -> Draft:
             f"{form.title} has no schedule like the plan's ({in_words(recipe.curve, recipe.steps)}): it runs "
             "its own. Take a format that has it, or plan with a schedule that this one has."
         )
-    if recipe.optimizer != "adamw":
+    if recipe.optimizer != "adamw" and "optimizer" not in draft.held:
         draft.lose(
             f"the plan is for {recipe.optimizer}; these are AdamW's fields. Set the optimizer yourself."
         )

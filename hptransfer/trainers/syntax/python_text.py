@@ -140,6 +140,21 @@ def compose(fields: Mapping[str, Scalar], comments: Sequence[str]) -> str:
     return "\n".join([*(f"# {line}".rstrip() for line in comments), *lines]) + "\n"
 
 
+def with_calls(
+    calls: Mapping[str, str], *, imports: Sequence[str]
+) -> Callable[[Mapping[str, Scalar], Sequence[str]], str]:
+    """A `compose` that writes `name = Call(field=value, ...)` for the names in `calls`."""
+
+    def composed(fields: Mapping[str, Scalar], comments: Sequence[str]) -> str:
+        parts = [*(f"# {line}".rstrip() for line in comments), *imports]
+        for name, values in nested(fields).items():
+            inner = [f"    {key}={_shown(value)}," for key, value in values.items()]
+            parts += ["", f"{name} = {calls[name]}(", *inner, ")"]
+        return "\n".join(parts) + "\n"
+
+    return composed
+
+
 def _shown(value: Any) -> str:
     return f"[{', '.join(map(_shown, value))}]" if isinstance(value, list) else literal(value)
 

@@ -1,0 +1,70 @@
+"""What we write for Hugging Face, by transformers' own parser, schedulers and Trainer."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hptransfer.trainers import FORMATS, Recipe, write_config
+from tests.trainers.conformance.curves import (
+    AFTER_WARMUP,
+    CURVES,
+    MACHINE,
+    PLAN,
+    WARMUP,
+    planned_lrs,
+    with_curve,
+)
+
+pytestmark = pytest.mark.trainers
+FLOORED_WSD = "wsd to 0.1"  # warms up from its floor
+
+
+def parsed(recipe: Recipe, folder: Path, **machine: Any) -> Any:
+    """TrainingArguments as transformers reads them; `machine` is what a CPU needs beside our fields."""
+    from transformers import HfArgumentParser, TrainingArguments
+
+    content = json.loads(write_config(recipe, FORMATS["hf"], MACHINE).text)
+    file = folder / "hf.json"
+    machine = {"output_dir": str(folder), "use_cpu": True, "report_to": "none", **machine}
+    file.write_text(json.dumps(content | machine))
+    (arguments,) = HfArgumentParser(TrainingArguments).parse_json_file(str(file))
+    return arguments
+
+
+def test_the_parser_takes_every_value(tmp_path: Path) -> None:
+    got = parsed(PLAN, tmp_path)
+    assert (got.learning_rate, got.weight_decay) == (PLAN.peak_lr, PLAN.weight_decay)
+    assert (got.adam_beta1, got.adam_beta2, got.adam_epsilon) == (PLAN.beta1, PLAN.beta2, PLAN.eps)
+    assert (got.max_grad_norm, got.max_steps, got.warmup_steps) == (PLAN.grad_clip, PLAN.steps, WARMUP)
+    assert got.per_device_train_batch_size * got.gradient_accumulation_steps * 2048 == PLAN.batch_tokens
+
+
+@pytest.mark.parametrize("name", CURVES)
+def test_its_scheduler_gives_the_planned_lr_at_every_step(name: str, tmp_path: Path) -> None:
+    import torch
+    from transformers import get_scheduler
+
+    recipe = with_curve(name)
+    got = parsed(recipe, tmp_path)
+    optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=got.learning_rate)
+    scheduler = get_scheduler(
+        got.lr_scheduler_type,
+        optimizer,
+        num_warmup_steps=got.get_warmup_steps(got.max_steps),
+        num_training_steps=got.max_steps,
+        scheduler_specific_kwargs=got.lr_scheduler_kwargs,
+    )
+    lrs = []
+    for _ in range(recipe.steps):
+        lrs.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    part = AFTER_WARMUP if name == FLOORED_WSD else slice(None)
+    np.testing.assert_allclose(np.array(lrs)[part], planned_lrs(recipe)[part], rtol=1e-9, atol=1e-18)
+    if name == FLOORED_WSD:
+        assert lrs[0] == pytest.approx(0.1 * recipe.peak_lr)
