@@ -39,7 +39,7 @@ def runs() -> Markup:
 def optima(material: Material) -> Markup:
     """Key to the optima against scale."""
     entries = [
-        (DOT.format(role="level-2"), "a cell's own optimum, darker for smaller"),
+        (DOT.format(role="level-2"), "a cell's own optimum, coloured by its other input"),
         (LINE.format(role="level-2", dashes="none"), "the law at the cells' sizes"),
     ]
     if material.plan is not None:

@@ -505,7 +505,7 @@ def provenance(material: Material) -> Section:
     if material.commands:
         body += [
             element("h3", "Make it again"),
-            element("pre", element("code", Markup("\n").join(map(_line, material.commands))), tabindex="0"),
+            element("pre", element("code", Markup("\n".join(map(_line, material.commands)))), tabindex="0"),
         ]
     return Section("provenance", "Where it comes from", "Provenance", joined(body))
 

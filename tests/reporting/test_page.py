@@ -161,6 +161,11 @@ def test_the_answer_comes_first(page: str, planned: Plan) -> None:
     assert "Extrapolation: params 1.99x" in start
 
 
+def test_commands_stand_on_lines_of_their_own(sweep: Sweep, law: Law) -> None:
+    text = report_page(gather(sweep, law, commands=["one --a 'b'", "two"]))
+    assert "<code>$ one --a &#x27;b&#x27;\n$ two</code>" in text
+
+
 def test_without_a_plan_the_runs_and_the_law_are_shown(sweep: Sweep, law: Law) -> None:
     text = report_page(gather(sweep, law))
     assert "add --plan CONFIG" in text
