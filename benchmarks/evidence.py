@@ -31,6 +31,7 @@ import check_sections
 import design_sections
 import diagnosis_sections
 import proof_sections
+import report_sections
 import schedule_sections
 
 if TYPE_CHECKING:
@@ -522,6 +523,7 @@ SECTIONS: dict[str, Callable[[], Iterator[Row]]] = {
     **batch_sections.SECTIONS,
     **design_sections.SECTIONS,
     **proof_sections.SECTIONS,
+    "reports": report_sections.reports,
     "backtests": backtest_sections.backtests,
     "diagnostics": diagnosis_sections.diagnostics,
     "shapes": shapes,
