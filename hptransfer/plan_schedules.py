@@ -59,7 +59,7 @@ def _with_power_schedule(planned: Plan, wanted: str) -> Plan:
     if not is_power_scheduler(law):
         msg = (
             f"--schedule power: it is a law of the LR in tokens itself, and law {plain(law.id)} has another "
-            "form. Fit one with `hptransfer fit --form power-scheduler`, or use --law power-scheduler."
+            "form (LR / batch = a tokens^b). Use --law power-scheduler, or another --schedule."
         )
         raise UsageError(msg)
     batch = run.batch_tokens or 0.0

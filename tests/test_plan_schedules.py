@@ -139,7 +139,7 @@ def test_a_law_of_the_power_scheduler_writes_its_schedule(wanted: str | None) ->
 
 
 def test_a_power_schedule_needs_a_law_of_its_form() -> None:
-    with pytest.raises(UsageError, match="fit --form power-scheduler"):
+    with pytest.raises(UsageError, match="Use --law power-scheduler"):
         with_schedule(planned_under(schedule="cosine"), "power")
 
 

@@ -49,7 +49,7 @@ def test_many_targets_are_moved_alike(run: Run, tmp_path: Path) -> None:
         (("--proxy-schedule", "cosine"), "go with --schedule"),
         (("--schedule", "wsdd"), "Did you mean 'wsd'"),
         (("--schedule", "cosine", "--decay-fraction", "0.2"), "no option 'decay_fraction'"),
-        (("--schedule", "power"), "fit --form power-scheduler"),
+        (("--schedule", "power"), "Use --law power-scheduler"),
     ],
 )
 def test_what_does_not_fit_together_is_said(run: Run, options: tuple[str, ...], said: str) -> None:
