@@ -163,6 +163,7 @@ def _run(sweep: Sweep, split: Split, laws: Mapping[str, Callable[[Sweep], Law]])
     cells = [c for c in held_out if _finished(sweep, c).sum() >= MIN_RUNS_TO_PRICE]
     pinned = _one_batch(sweep)
     targets = [Target(float(sweep.cell_params[c]), float(sweep.cell_tokens[c]), pinned) for c in cells]
+    kept = _proxys_best(training)
     methods = []
     for name, make in laws.items():
         try:
@@ -170,9 +171,8 @@ def _run(sweep: Sweep, split: Split, laws: Mapping[str, Callable[[Sweep], Law]])
         except HptransferError as error:
             methods.append(MethodResult(name, (), str(error).splitlines()[0]))
             continue
-        priced = [_price_plan(sweep, c, plan) for c, plan in zip(cells, plans, strict=True)]
+        priced = [_price_plan(sweep, c, plan, kept[1]) for c, plan in zip(cells, plans, strict=True)]
         methods.append(MethodResult(name, tuple(p for p in priced if p is not None)))
-    kept = _proxys_best(training)
     methods.append(MethodResult(KEPT_NAME, tuple(_price(sweep, c, kept) for c in cells)))
     return SplitResult(split.name, training.n_cells, tuple(methods))
 
@@ -215,12 +215,17 @@ def _price(sweep: Sweep, cell: int, point: Point) -> CellResult:
     return CellResult(*scale, reading.excess, reading.clamped, None, None)
 
 
-def _price_plan(sweep: Sweep, cell: int, plan: Plan) -> CellResult | None:
-    """Price of a plan's optimum, and whether its intervals hold the cell's own smoothed optimum."""
-    if plan.peak_lr is None or (plan.batch_tokens is None and sweep.has_batch):
+def _price_plan(sweep: Sweep, cell: int, plan: Plan, kept_batch: float | None) -> CellResult | None:
+    """Price of a plan's optimum, and whether its intervals hold the cell's own smoothed optimum.
+
+    A plan without a batch is run at `kept_batch` (tokens), that of the proxy's best run; its LR belongs to a
+    fixed batch, so it is not held against an optimum over LR and batch.
+    """
+    if plan.peak_lr is None:
         return None
-    priced = _price(sweep, cell, (plan.peak_lr, plan.batch_tokens))
-    own = _own_optimum(sweep, cell)
+    pinned = plan.batch_tokens is None and sweep.has_batch
+    priced = _price(sweep, cell, (plan.peak_lr, kept_batch if pinned else plan.batch_tokens))
+    own = None if pinned else _own_optimum(sweep, cell)
     return CellResult(
         priced.params,
         priced.tokens,

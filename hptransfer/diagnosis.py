@@ -403,8 +403,8 @@ def _batch_findings(cells: Sequence[CellGrid], *, has_batch: bool) -> Iterator[F
         yield Finding(
             "one-at-a-time",
             f"{len(apart)} of {len(several)} cells that tried several batches did so at a single LR: the "
-            "best LR moves with the batch, so they do not show which batch is best. Do not use the batch law "
-            "that a fit of them prints.",
+            "best LR moves with the batch, so they do not show which batch is best. Where half or more of "
+            "the cells are like this, a fit gives the LR only, at the batch where LRs were tried.",
         )
 
 

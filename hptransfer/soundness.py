@@ -68,7 +68,6 @@ def examine(sweep: Sweep, estimate: Estimate) -> tuple[Evidence, list[Note]]:
     repeats = _repeats(runs)
     notes = [
         *_label_notes(sweep),
-        *_batch_notes(sweep, runs, estimate),
         *_cell_notes(sweep, runs, tests),
         *_setting_notes(sweep, runs, points),
         *_noise_notes(points, repeats),
@@ -417,36 +416,6 @@ def _label_notes(sweep: Sweep) -> Iterator[Note]:
             f"{copies[0].where}): they were left out. Was a file given twice, or exported twice?"
         )
         yield Note(code="duplicated-rows", message=text)
-
-
-def _batch_notes(sweep: Sweep, runs: Runs, estimate: Estimate) -> Iterator[Note]:
-    """A batch law from cells that moved the batch at one LR only says less than it seems to."""
-    if estimate.batch_tokens is None:
-        return
-    several = [
-        cell for cell in range(len(runs.cells)) if len(np.unique(runs.log_batch[runs.cell == cell])) > 1
-    ]
-    apart = [cell for cell in several if _one_at_a_time(runs, cell)]
-    if 2 * len(apart) > len(several):
-        named = name_cells(sweep, runs.cells[apart])
-        text = (
-            f"{len(apart)} of {len(several)} cells moved the batch at a single LR ({named}). The best LR "
-            "moves with "
-            "the batch, so they show the best batch for that LR, not the best batch: do not use this "
-            "batch law. The "
-            "LR law holds at the batch where LRs were tried; pin it with `plan --batch-tokens`, or add "
-            "LRs at other "
-            "batches."
-        )
-        yield Note(code="one-at-a-time", message=text)
-
-
-def _one_at_a_time(runs: Runs, cell: int) -> bool:
-    """Whether at most one batch of a cell has several LRs, and all its other batches share one LR."""
-    here = runs.cell == cell
-    lrs = {batch: set(runs.log_lr[here & (runs.log_batch == batch)]) for batch in set(runs.log_batch[here])}
-    single = [found for found in lrs.values() if len(found) == 1]
-    return len(lrs) - len(single) <= 1 and len(set().union(*single)) == 1
 
 
 def _share_notes(shares: Mapping[str, float]) -> Iterator[Note]:

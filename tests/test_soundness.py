@@ -92,9 +92,11 @@ def test_one_factor_at_a_time_gives_no_batch_law_to_use() -> None:
         on_column = columns["lr"] == lr[len(lr) // 2]
         keep |= here & (on_row | on_column)
     crosses = {name: values[keep] for name, values in columns.items()}
-    assert "one-at-a-time" in {note.code for note in fitted(planted_faults.as_sweep(crosses)).warnings}
-    full = {note.code for note in fitted(planted_faults.as_sweep(columns)).warnings}
-    assert "one-at-a-time" not in full
+    law, full = fitted(planted_faults.as_sweep(crosses)), fitted(planted_faults.as_sweep(columns))
+    assert (law.batch_tokens, law.lr_batch_exponent) == (None, None)
+    assert {"one-at-a-time", "no-batch-law", "fixed-batch"} <= {note.code for note in law.warnings}
+    assert full.batch_tokens is not None
+    assert "one-at-a-time" not in {note.code for note in full.warnings}
 
 
 def test_lrs_at_one_batch_give_a_law_at_that_batch_only() -> None:

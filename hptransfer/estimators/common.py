@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -130,6 +130,54 @@ def usable_runs(sweep: Sweep) -> tuple[Runs, list[Note]]:
     return runs, notes
 
 
+def without_lone_batches(sweep: Sweep, runs: Runs) -> tuple[Runs, list[Note]]:
+    """Keep the row of LRs of cells that moved one factor at a time, where that is how the batch was searched.
+
+    In such a cell all batches but one were tried at one and the same LR. The best LR moves with the batch, so
+    the column of batches shows the best batch *for that LR*, and its runs say nothing of the LR at the row's
+    batch: with half or more of the cells that moved the batch like this, the columns are left out of both
+    laws. Fewer such cells lend their runs to a surface whose tilt the other cells show.
+    """
+    if not sweep.has_batch:
+        return runs, []
+    several = np.flatnonzero(count_levels(runs.log_batch, runs.cell, n_cells=len(runs.cells)) > 1)
+    rows = {int(cell): row for cell in several if (row := _row_of_cross(runs, int(cell))) is not None}
+    if not rows or 2 * len(rows) < len(several):
+        return runs, []
+    keep = np.ones(len(runs.row), dtype=np.bool_)
+    for cell, row in rows.items():
+        keep &= (runs.cell != cell) | (runs.log_batch == row)
+    message = (
+        f"{len(rows)} of {len(several)} cells moved the batch at a single LR "
+        f"({name_cells(sweep, runs.cells[list(rows)])}). The best LR moves with the batch, so they show the "
+        f"best batch for that LR, not the best batch: they give no batch law, and {int((~keep).sum())} runs "
+        "at those batches are left out. What they support is the best LR at the batch where LRs were tried; "
+        "pin it with `plan --batch-tokens`, or add LRs at other batches."
+    )
+    return _kept(runs, keep), [Note(code="one-at-a-time", message=message)]
+
+
+def _row_of_cross(runs: Runs, cell: int) -> float | None:
+    """Log batch of the row of LRs of a cell whose other batches share one LR; None for any other cell."""
+    here = runs.cell == cell
+    lrs = {float(b): set(runs.log_lr[here & (runs.log_batch == b)]) for b in np.unique(runs.log_batch[here])}
+    searched = [batch for batch, tried in lrs.items() if len(tried) > 1]
+    lone = [tried for tried in lrs.values() if len(tried) == 1]
+    return searched[0] if len(searched) == 1 and len(set().union(*lone)) == 1 else None
+
+
+def _kept(runs: Runs, keep: BoolArray) -> Runs:
+    """Some of the runs, with every cell still there."""
+    return replace(
+        runs,
+        row=runs.row[keep],
+        log_lr=runs.log_lr[keep],
+        log_batch=runs.log_batch[keep],
+        loss=runs.loss[keep],
+        cell=runs.cell[keep],
+    )
+
+
 def varied_inputs(sweep: Sweep, runs: Runs, *, separable: bool = True) -> tuple[tuple[str, ...], list[Note]]:
     """Which of params and tokens the sweep varied, after refusing designs that cannot tell them apart.
 
@@ -172,7 +220,7 @@ def cells_that_searched_batch(sweep: Sweep, runs: Runs, *, needed: int) -> tuple
         message = f"left out of the batch law, because they tried a single batch: {left_out}."
         return searched, [Note(code="one-batch-cells", message=message)]
     message = (
-        f"{int(searched.sum())} cells tried more than one batch, a batch law needs {needed}: this law "
+        f"{int(searched.sum())} cells searched more than one batch, a batch law needs {needed}: this law "
         "gives the LR only, at the batches of the sweep."
     )
     notes = [Note(code="no-batch-law", message=message)]

@@ -22,6 +22,7 @@ from hptransfer.estimators.common import (
     summarize_cells,
     usable_runs,
     varied_inputs,
+    without_lone_batches,
 )
 from hptransfer.law import Note, PowerLaw, Uncertainty
 from hptransfer.numerics.conditional import slice_optima
@@ -48,11 +49,12 @@ def fit_sweep(sweep: Sweep, options: FitOptions) -> Estimate:
     Raises:  RefusalError where the sweep cannot determine the exponents, with the numbers and a way out.
     """
     runs, notes = usable_runs(sweep)
+    runs, batch_design_notes = without_lone_batches(sweep, runs)
     varied, design_notes = varied_inputs(sweep, runs)
     batch_cells, batch_notes = cells_that_searched_batch(
         sweep, runs, needed=max(2, 1 + len(options.batch_on))
     )
-    notes += design_notes + batch_notes
+    notes += design_notes + batch_design_notes + batch_notes
     laws = {"peak_lr": varied}
     regressions = [_regression(runs, varied, runs.log_lr, np.ones(len(runs.cells), dtype=np.bool_))]
     if batch_cells.any():

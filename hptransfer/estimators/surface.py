@@ -24,6 +24,7 @@ from hptransfer.estimators.common import (
     summarize_cells,
     usable_runs,
     varied_inputs,
+    without_lone_batches,
 )
 from hptransfer.law import Bend, Bowl, Choices, Curvature, Input, Member, Note, PowerLaw, Uncertainty
 from hptransfer.numerics.cells import cell_runs
@@ -72,6 +73,7 @@ def fit_sweep(sweep: Sweep, options: FitOptions) -> Estimate:
              `none` params and tokens that moved together.
     """
     runs, notes = usable_runs(sweep)
+    runs, batch_design_notes = without_lone_batches(sweep, runs)
     has_prior = options.prior != NONE
     varied, design_notes = varied_inputs(sweep, runs, separable=not has_prior)
     needed = LEAST_BATCH_CELLS if has_prior else 1 + len(varied)
@@ -84,7 +86,12 @@ def fit_sweep(sweep: Sweep, options: FitOptions) -> Estimate:
         return _fall_back(sweep, options)
     if not (np.isfinite(fitted.fit.law).all() and np.isfinite(fitted.fit.covariance).all()):
         return _fall_back(sweep, options)
-    notes += [*design_notes, *batch_notes, *_design_notes(runs, varied, fitted, has_prior=has_prior)]
+    notes += [
+        *design_notes,
+        *batch_design_notes,
+        *batch_notes,
+        *_design_notes(runs, varied, fitted, has_prior=has_prior),
+    ]
     return _estimate(sweep, runs, fitted, options, notes)
 
 

@@ -35,6 +35,7 @@ MEANINGS: Final[dict[str, str]] = {
     "no-loss-law": "The loss to expect is not known.",
     "no-lr-law": "This law does not speak of the learning rate.",
     "not-identifiable": "The runs alone cannot separate the effect of params from that of tokens.",
+    "one-at-a-time": "Batches were tried at one LR only: they show the best batch for that LR only.",
     "one-batch-cells": "Cells that tried a single batch say nothing of the best one.",
     "one-lr-cells": "Cells that tried a single LR say nothing of the best one.",
     "optimizer-differs": "The runs behind the law used another optimizer.",
