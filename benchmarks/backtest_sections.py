@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from hptransfer.backtesting import KEPT_NAME, RECIPE_NAME, backtest, track_record
 from hptransfer.errors import HptransferError
+from hptransfer.evidence.backtesting import KEPT_NAME, RECIPE_NAME, backtest, track_record
 from hptransfer.readers import read_sweep
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"

@@ -35,7 +35,7 @@ import report_sections
 import schedule_sections
 
 if TYPE_CHECKING:
-    from hptransfer.loss_points import LossPoints
+    from hptransfer.losses.points import LossPoints
 
 PROJECT = Path(__file__).resolve().parents[1]
 SHARED = PROJECT.parent / "shared"
@@ -131,7 +131,7 @@ def _loss_points(name: str) -> LossPoints:
 
 def loss_law() -> Iterator[Row]:
     """Loss laws fitted without the largest compute and held to it; the Chinchilla replication."""
-    from hptransfer.loss_fitting import backtest_loss, fit_loss_law
+    from hptransfer.losses.fitting import backtest_loss, fit_loss_law
 
     if not (SHARED / "data/isoflops.csv").exists():
         yield ("loss law", "not here: needs ../shared/data", "")
@@ -208,7 +208,7 @@ def properties() -> Iterator[Row]:
 
 def published_laws() -> Iterator[Row]:
     """Every golden value of the published laws, and what the reference sheet lists, evaluated again."""
-    from hptransfer.comparing import compare
+    from hptransfer.comparison.at_target import compare
     from hptransfer.planning import Target
     from hptransfer.published import entries, published_law
 

@@ -16,8 +16,7 @@ from unittest import mock
 
 import numpy as np
 
-from hptransfer import priors
-from hptransfer.estimators import surface
+from hptransfer.estimators import priors, surface
 from hptransfer.fitting import fit
 from hptransfer.law import Law
 from hptransfer.numerics.centroids import LawPrior

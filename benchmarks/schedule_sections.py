@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from hptransfer.conversion import DEFAULT_EXPONENT, THEORY_EXPONENT, convert_peak_lr
-from hptransfer.curve_laws import LAW_NAMES, extrapolate, fit_curve_law, held_out
-from hptransfer.curves import Curve, pick
+from hptransfer.curves.laws import LAW_NAMES, extrapolate, fit_curve_law, held_out
+from hptransfer.curves.record import Curve, pick
 from hptransfer.numerics import curves as numeric
+from hptransfer.plans.conversion import DEFAULT_EXPONENT, THEORY_EXPONENT, convert_peak_lr
 from hptransfer.readers.curves import read_curves
 from hptransfer.schedules import schedule, schedule_from_spec
 

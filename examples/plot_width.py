@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from hptransfer.numerics.width import DIVERGED_RATIO
+from hptransfer.parametrizations.widths import AtWidth, Transfer, WidthSweep, width_transfer
 from hptransfer.readers.width_sweeps import read_width_sweep
-from hptransfer.widths import AtWidth, Transfer, WidthSweep, width_transfer
 
 TITLES = {"mup": "µP", "sp": "standard parametrization"}
 COLORS = ("#9ecae1", "#4a98c9", "#1764ab", "#08306b")  # narrow to wide

@@ -15,12 +15,12 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
+from hptransfer.comparison.traits import comparable
 from hptransfer.errors import UsageError
 from hptransfer.law import Input, Law, Note, ParamsKind, PowerLaw, Record, Uncertainty
-from hptransfer.prediction import asked_inputs, batch_slope, linear_factor, predict_log, takes_batch
+from hptransfer.plans.prediction import asked_inputs, batch_slope, linear_factor, predict_log, takes_batch
 from hptransfer.published import entries, published_law
 from hptransfer.quantities import short_count
-from hptransfer.traits import comparable
 
 BOWL_DEPTH = {"peak_lr": 0.02, "batch_tokens": 0.016}  # nats per squared natural log, off the optimum
 LOSS_NOISE = 0.0015 * 2.5  # nats between repeats: 1 to 2 permille of a loss of 2.5

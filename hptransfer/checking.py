@@ -10,22 +10,22 @@ from pathlib import Path
 from hptransfer.anchoring import anchor
 from hptransfer.checks import CHECKS, find_check
 from hptransfer.checks.base import Check, Deviation, Needs, Severity, Subject, Tolerances
+from hptransfer.checks.gathering import gather, is_native
 from hptransfer.checks.selection import Selection, read_codes
 from hptransfer.checks.suppressing import trouble_with
 from hptransfer.config import TrainConfig, config_from_document
 from hptransfer.document import Document, read_document
 from hptransfer.errors import HptransferError, UsageError, did_you_mean, plain
 from hptransfer.files import SETTINGS_FILE, STANDARD_STREAM, read_text
-from hptransfer.findings import Finding, Overridden, Report, Unreadable
-from hptransfer.gathering import gather, is_native
+from hptransfer.findings.record import Finding, Overridden, Report, Unreadable
+from hptransfer.findings.suppressions import Suppression, read_suppressions
 from hptransfer.law import Law
-from hptransfer.plan_schedules import with_schedule
+from hptransfer.parametrizations.spreading import with_param_groups
 from hptransfer.planning import Plan, Target, plan
+from hptransfer.plans.schedules import with_schedule
 from hptransfer.project import law_of_settings, project_root, referred_law, resolve_law
 from hptransfer.published import published_law
 from hptransfer.settings import ConfigSettings, Settings, TargetSettings, read_settings
-from hptransfer.spreading import with_param_groups
-from hptransfer.suppressions import Suppression, read_suppressions
 
 MAX_CONFIG_BYTES = 2**20
 NATIVE = "native"
@@ -261,7 +261,7 @@ def _native_subject(file: str, text: str, terms: Terms, projects: _Projects) -> 
 
 def _trainer_subject(file: str, text: str, terms: Terms, projects: _Projects) -> tuple[Subject, str | None]:
     """As `_subject`, of a trainer's own config, whose traps are found even without target and law."""
-    from hptransfer import foreign  # trainers' formats: only their configs need them
+    from hptransfer.checks import foreign  # trainers' formats: only their configs need them
 
     told = foreign.told_by(file, text)
     target = terms.target or told.target

@@ -21,13 +21,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from hptransfer import __version__
 from hptransfer.anchoring import Anchor
-from hptransfer.derivation import setting_number
 from hptransfer.errors import InputError, Problem, RefusalError, did_you_mean, plain
-from hptransfer.grouping import Group, ModelRules
 from hptransfer.law import Note, ParamsKind, Record
-from hptransfer.prediction import Rounding
+from hptransfer.parametrizations.grouping import Group, ModelRules
+from hptransfer.parametrizations.scaling import Scaling
+from hptransfer.plans.derivation import setting_number
+from hptransfer.plans.prediction import Rounding
 from hptransfer.quantities import scientific
-from hptransfer.scaling import Scaling
 
 if TYPE_CHECKING:
     from hptransfer.document import Document

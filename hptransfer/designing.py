@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from hptransfer.errors import HptransferError, RefusalError, UsageError, did_you_mean, plain
+from hptransfer.estimators.priors import WEAK, exponent_prior
 from hptransfer.fitting import fit
 from hptransfer.law import Law, PowerLaw
 from hptransfer.numerics.arrays import FloatArray, IntArray
@@ -29,8 +30,7 @@ from hptransfer.numerics.design import (
     space_filling,
 )
 from hptransfer.planning import Target
-from hptransfer.prediction import predict_log, round_batch
-from hptransfer.priors import WEAK, exponent_prior
+from hptransfer.plans.prediction import predict_log, round_batch
 from hptransfer.published import published_law
 from hptransfer.quantities import parse_positive, short_count, significant
 from hptransfer.sweep import Sweep

@@ -17,10 +17,10 @@ from hptransfer import __version__
 from hptransfer.errors import UsageError, did_you_mean, plain
 from hptransfer.estimators import near_optimal, surface
 from hptransfer.estimators.common import Estimate, Estimator, FitOptions
+from hptransfer.evidence.soundness import examine
 from hptransfer.law import Evidence, Fit, Input, Law, Note, SetAsideCount, Source
-from hptransfer.loss_fitting import loss_part
+from hptransfer.losses.fitting import loss_part
 from hptransfer.published import law_ids
-from hptransfer.soundness import examine
 from hptransfer.sweep import FloatArray, Sweep, SweepSource
 
 ESTIMATORS: Mapping[str, Estimator] = {

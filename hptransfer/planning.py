@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from hptransfer.arithmetic import PLAIN
-from hptransfer.derivation import (
+from hptransfer.errors import RefusalError, UsageError
+from hptransfer.law import Law, Note, ParamsKind, PowerLaw
+from hptransfer.plans.arithmetic import PLAIN
+from hptransfer.plans.derivation import (
     OptionValue,
     Origin,
     Settled,
@@ -22,9 +24,7 @@ from hptransfer.derivation import (
     setting_number,
     settle,
 )
-from hptransfer.errors import RefusalError, UsageError
-from hptransfer.law import Law, Note, ParamsKind, PowerLaw
-from hptransfer.prediction import (
+from hptransfer.plans.prediction import (
     Inputs,
     Rounding,
     asked_inputs,
@@ -38,7 +38,7 @@ from hptransfer.prediction import (
 from hptransfer.quantities import short_count, significant
 
 if TYPE_CHECKING:
-    from hptransfer.grouping import ParamGroups
+    from hptransfer.parametrizations.grouping import ParamGroups
 
 DEFAULT_SEQ_LEN = 2048
 EXTRA_INPUTS = ("loss", "width", "depth", "active_ratio", "experts")  # asked for by some laws only

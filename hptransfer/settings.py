@@ -28,8 +28,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from hptransfer.errors import InputError, Problem, did_you_mean, plain
 from hptransfer.files import SETTINGS_FILE, read_text
 from hptransfer.law import ParamsKind, Record
-from hptransfer.prediction import Rounding
-from hptransfer.scaling import Scaling
+from hptransfer.parametrizations.scaling import Scaling
+from hptransfer.plans.prediction import Rounding
 
 MAX_SETTINGS_BYTES = 2**20
 EXPECTED = {  # pydantic's kinds of errors, in our words

@@ -17,10 +17,17 @@ from typing import TYPE_CHECKING, Any
 
 from hptransfer.config import TrainConfig
 from hptransfer.errors import UsageError, plain
-from hptransfer.grouping import Base, Group, base_values, group, model_symbols, tensor_symbols
 from hptransfer.parametrizations import PARENT_CLASS
+from hptransfer.parametrizations.grouping import (
+    Base,
+    Group,
+    base_values,
+    group,
+    model_symbols,
+    tensor_symbols,
+)
+from hptransfer.parametrizations.scaling import Scaling, require_class, require_consistent
 from hptransfer.planning import Plan
-from hptransfer.scaling import Scaling, require_class, require_consistent
 
 if TYPE_CHECKING:
     from torch import nn

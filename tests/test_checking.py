@@ -16,7 +16,7 @@ from hptransfer.checking import check
 from hptransfer.checks import CHECKS
 from hptransfer.config import config_from_plan, config_to_yaml
 from hptransfer.errors import InputError, UsageError
-from hptransfer.findings import Finding, Report, report_to_dict
+from hptransfer.findings.record import Finding, Report, report_to_dict
 from hptransfer.law import Bowl, Law, Note, law_to_json
 from hptransfer.planning import Target, plan
 from hptransfer.project import resolve_law

@@ -13,8 +13,8 @@ import pytest
 from hptransfer.checking import check
 from hptransfer.config import LawReference, config_from_plan
 from hptransfer.errors import UsageError
-from hptransfer.findings import Report
-from hptransfer.fixing import find_patches
+from hptransfer.findings.fixing import find_patches
+from hptransfer.findings.record import Report
 from hptransfer.planning import Target, plan
 from hptransfer.published import published_law
 from hptransfer.settings import TargetSettings

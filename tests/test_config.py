@@ -21,10 +21,10 @@ from hptransfer.config import (
     config_to_yaml,
     number_text,
 )
-from hptransfer.derivation import Origin
 from hptransfer.errors import HptransferError, InputError, RefusalError
 from hptransfer.law import Law, Note, PowerLaw, Uncertainty
 from hptransfer.planning import Plan, Target, plan
+from hptransfer.plans.derivation import Origin
 from hptransfer.published import published_law
 
 REFERENCE = LawReference(id="step-law", digest="sha256:0")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hptransfer import law_comparison
+from hptransfer.comparison import two_laws as law_comparison
 from hptransfer.errors import HptransferError, RefusalError
 from hptransfer.fitting import fit
 from hptransfer.law import Law

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hptransfer.errors import RefusalError, UsageError
 from hptransfer.law import Law, Note, PowerLaw, Uncertainty
 from hptransfer.planning import Plan, Target, plan, plan_targets
-from hptransfer.prediction import round_batch
+from hptransfer.plans.prediction import round_batch
 from hptransfer.published import published_law
 
 BIG = Target(params=7e9, tokens=1e12)

@@ -6,8 +6,8 @@ import runpy
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+from hptransfer.parametrizations.widths import width_transfer
 from hptransfer.readers.width_sweeps import read_width_sweep
-from hptransfer.widths import width_transfer
 
 ROOT = Path(__file__).parents[1]
 

@@ -23,7 +23,7 @@ HIGHEST = 0.03  # excess loss at the top of the figure
 
 def drawing(names: Sequence[str]) -> str:
     """The whole SVG; the plan is circled, the 90 % interval of its LR shaded."""
-    parts = []
+    parts: list[str] = []
     for index, name in enumerate(names):
         parts += _panel(name, LEFT + index * (PANEL + GAP), labelled=index == 0)
     parts += _legend(LEFT)

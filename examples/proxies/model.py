@@ -14,8 +14,8 @@ from torch import nn
 from torch.nn import functional
 
 from examples.proxies.text import ORDER, STREAMS, VOCABULARY
-from hptransfer.grouping import Group, base_values, param_groups
-from hptransfer.scaling import Scaling
+from hptransfer.parametrizations.grouping import Group, base_values, param_groups
+from hptransfer.parametrizations.scaling import Scaling
 
 DEPTH, EXPANSION = 1, 4
 BASES = {  # base width, and init std there: hidden matrices start alike at width 16

@@ -114,7 +114,8 @@ def best_lr_at(losses: Losses, batch_tokens: int) -> float | None:
     near = [(log(lr), log(loss)) for lr, loss in here if loss < best * (1 + NEAR)]
     if len({log_lr for log_lr, _ in near}) < 4:
         return None
-    curvature, slope, _ = np.polyfit(*zip(*near, strict=True), 2)
+    log_lrs, log_losses = np.array(near).T
+    curvature, slope, _ = np.polyfit(log_lrs, log_losses, 2)
     return exp(-slope / (2 * curvature)) if curvature > 0 else None
 
 

@@ -55,7 +55,7 @@ def _schedule_impossible(subject: Subject) -> Iterator[Deviation]:
     config = subject.settled
     if not config.schedule_options or config.steps is None:
         return
-    from hptransfer.plan_schedules import schedule_of
+    from hptransfer.plans.schedules import schedule_of
 
     try:
         schedule_of(config)

@@ -8,11 +8,11 @@ from typing import Literal, TypeAlias
 
 from hptransfer.config import FieldProblem, TrainConfig
 from hptransfer.document import Document
+from hptransfer.findings.suppressions import Suppression
 from hptransfer.law import Law
 from hptransfer.planning import Plan
 from hptransfer.quantities import scientific
 from hptransfer.settings import TargetSettings
-from hptransfer.suppressions import Suppression
 
 Severity = Literal["error", "warning"]
 Needs = Literal["document", "config", "recorded", "law", "plan", "suppressions", "trainer", "trainer-plan"]

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 
 from hptransfer.checks.base import Check, Deviation, Subject, shown
 from hptransfer.errors import HptransferError, did_you_mean, plain
-from hptransfer.grouping import Group, ParamGroups, base_values, param_groups
 from hptransfer.parametrizations import CLASSES
-from hptransfer.scaling import Scaling, require_base_lr, require_consistent
+from hptransfer.parametrizations.grouping import Group, ParamGroups, base_values, param_groups
+from hptransfer.parametrizations.scaling import Scaling, require_base_lr, require_consistent
 
 _VALUES = ("lr", "init_std", "multiplier", "weight_decay", "eps", "update_scale")
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from hptransfer.checks.base import Check, Deviation, Subject
 from hptransfer.errors import did_you_mean, plain
-from hptransfer.suppressions import Suppression
+from hptransfer.findings.suppressions import Suppression
 
 FORM = "`# hptransfer: ignore[HPT101] reason`, or ignore-file for the whole file"
 

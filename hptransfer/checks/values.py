@@ -7,11 +7,11 @@ from dataclasses import replace
 
 from hptransfer.checks.base import Check, Deviation, Subject, Value, beyond, shown, times
 from hptransfer.config import RUN_FIELDS, TrainConfig
-from hptransfer.cost import cost_of_being_wrong
-from hptransfer.derivation import OptionValue
 from hptransfer.errors import plain
 from hptransfer.planning import Plan
-from hptransfer.prediction import predicted_excess
+from hptransfer.plans.cost import cost_of_being_wrong
+from hptransfer.plans.derivation import OptionValue
+from hptransfer.plans.prediction import predicted_excess
 
 
 def _edited(subject: Subject) -> Iterator[Deviation]:

@@ -46,8 +46,8 @@ def command(
     Holds out by params, tokens, compute and tokens per param. Prices are excess loss at the held-out cells,
     read from their own runs, beside Step Law's recipe, published laws and keeping the proxy's best.
     """
-    from hptransfer.backtesting import PUBLISHED, backtest, backtest_to_dict
     from hptransfer.cli import render, render_loss
+    from hptransfer.evidence.backtesting import PUBLISHED, backtest, backtest_to_dict
     from hptransfer.fitting import DEFAULT_ESTIMATOR
 
     talk = Talk(quiet=quiet)
@@ -82,8 +82,8 @@ def _select(sweep: Sweep, file: str, *, seed: int, json: bool, talk: Talk) -> No
     """Compare forms, and name the fit line of the one to use."""
     from dataclasses import asdict
 
-    from hptransfer.backtesting import select_form
     from hptransfer.cli import render, render_loss
+    from hptransfer.evidence.backtesting import select_form
 
     selection = select_form(sweep, seed=seed)
     if json:

@@ -15,7 +15,7 @@ from hptransfer.errors import UsageError
 from hptransfer.quantities import parse_positive
 
 if TYPE_CHECKING:
-    from hptransfer.findings import Report
+    from hptransfer.findings.record import Report
     from hptransfer.settings import TargetSettings
 
 EXAMPLE = "Example: hptransfer plan --params 1e9 --tokens 1e11 -o config.yaml && hptransfer check config.yaml"
@@ -142,7 +142,7 @@ def command(
         msg = "nothing to check: name a config or a folder, such as `hptransfer check configs/`."
         raise UsageError(msg)
     _require_consistent(choice, fixing)
-    from hptransfer.reports import report_writer
+    from hptransfer.findings.reports import report_writer
 
     form = "json" if json else output_format
     write = None if form == "text" else report_writer(form)
@@ -212,7 +212,7 @@ def _target(trainer: TrainerOptions) -> TargetSettings | None:
 
 def _fix(report: Report, talk: Talk, show: Callable[[str], None], *, write: bool) -> bool:
     """Show what can be fixed, write it where asked; whether files changed."""
-    from hptransfer.fixing import find_patches
+    from hptransfer.findings.fixing import find_patches
 
     patches = list(find_patches(report.findings))
     for patch in patches:
@@ -226,9 +226,9 @@ def _fix(report: Report, talk: Talk, show: Callable[[str], None], *, write: bool
 
 def _write_baseline(report: Report, path: str, *, force: bool, talk: Talk) -> int:
     """Accept today's findings; what cannot be read is still an error."""
-    from hptransfer.baseline import baseline_to_json
     from hptransfer.cli import render_check
     from hptransfer.files import write_text
+    from hptransfer.findings.baseline import baseline_to_json
 
     if report.unreadable or not report.checked:
         render_check.show_report(report, talk)
@@ -241,7 +241,7 @@ def _write_baseline(report: Report, path: str, *, force: bool, talk: Talk) -> in
 
 
 def _without_accepted(report: Report, path: str, talk: Talk) -> Report:
-    from hptransfer.baseline import apply_baseline, read_baseline
+    from hptransfer.findings.baseline import apply_baseline, read_baseline
 
     report, gone = apply_baseline(report, read_baseline(path), path)
     if gone:

@@ -30,8 +30,8 @@ def command(
     from dataclasses import asdict
 
     from hptransfer.cli import render, render_comparison
+    from hptransfer.comparison.two_laws import compare_laws
     from hptransfer.errors import UsageError
-    from hptransfer.law_comparison import compare_laws
     from hptransfer.planning import Target
     from hptransfer.project import resolve_law
     from hptransfer.quantities import parse_positive

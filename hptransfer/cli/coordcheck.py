@@ -40,7 +40,7 @@ def command(
     import dataclasses
 
     from hptransfer.cli import render, render_width
-    from hptransfer.coordinates import coordinate_check
+    from hptransfer.parametrizations.coordinates import coordinate_check
     from hptransfer.readers.activations import read_activation_log
 
     log = read_activation_log(file, layers=layer or (), where=pairs(where or [], "--where"))

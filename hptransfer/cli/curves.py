@@ -64,9 +64,9 @@ def command(
     other runs in the file; ranks the schedules of --predict by their final loss at the same peak LR.
     """
     from hptransfer.cli import render_curves
-    from hptransfer.curve_laws import LAW_NAMES
-    from hptransfer.curve_study import study_curves
-    from hptransfer.curves import refuse_gaps
+    from hptransfer.curves.laws import LAW_NAMES
+    from hptransfer.curves.record import refuse_gaps
+    from hptransfer.curves.study import study_curves
     from hptransfer.files import write_text
     from hptransfer.readers.curves import read_curves
 

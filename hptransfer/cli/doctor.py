@@ -27,10 +27,10 @@ def command(
     be fitted, the exact fit command, and which runs to add. Never writes anything. Exit code 2 when nothing
     can be fitted.
     """
-    from hptransfer.additions import additions
     from hptransfer.cli import doctor_report as report
     from hptransfer.cli.render import print_json
-    from hptransfer.diagnosis import Verdict
+    from hptransfer.evidence.additions import additions
+    from hptransfer.evidence.diagnosis import Verdict
     from hptransfer.readers.survey import survey
 
     seen = survey(files, options.reading(), cell_tolerance=options.cell_tolerance, **options.limits())

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hptransfer.additions import Addition
 from hptransfer.cli.render import count, table
 from hptransfer.cli.sweep_options import reading_options
-from hptransfer.diagnosis import (
+from hptransfer.errors import plain
+from hptransfer.evidence.additions import Addition
+from hptransfer.evidence.diagnosis import (
     CellGrid,
     Column,
     Diagnosis,
@@ -20,7 +21,6 @@ from hptransfer.diagnosis import (
     diagnose,
     label_text,
 )
-from hptransfer.errors import plain
 from hptransfer.quantities import short_count
 from hptransfer.readers.columns import quoted
 from hptransfer.readers.mapping import Reading

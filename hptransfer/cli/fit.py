@@ -54,9 +54,9 @@ def command(
     Needs columns params, tokens, lr (the peak), batch_tokens (or batch_seqs and seq_len) and loss.
     Writes the law as JSON; shows the fitted law, its intervals, and what was set aside and why.
     """
-    from hptransfer.backtesting import with_track_record
     from hptransfer.cli import render, render_law
     from hptransfer.cli.progress import progress_bar
+    from hptransfer.evidence.backtesting import with_track_record
     from hptransfer.files import write_text
     from hptransfer.fitting import fit
     from hptransfer.law import law_to_json

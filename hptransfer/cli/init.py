@@ -32,7 +32,7 @@ def command(
     """
     from hptransfer.cli.doctor_report import diagnosis_of, reading_of_part
     from hptransfer.cli.options import pairs
-    from hptransfer.diagnosis import Verdict
+    from hptransfer.evidence.diagnosis import Verdict
     from hptransfer.files import STANDARD_STREAM, write_text
     from hptransfer.readers.mapping import Reading
     from hptransfer.readers.starter import starter_map

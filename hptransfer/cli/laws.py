@@ -15,7 +15,7 @@ from hptransfer.cli.target_options import ScaleOptions
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from hptransfer.comparing import Comparison
+    from hptransfer.comparison.at_target import Comparison
 
 EXAMPLE = "Example: hptransfer laws"
 SHOW_EXAMPLE = "Example: hptransfer laws show openeurollm"
@@ -91,8 +91,8 @@ def compare(
     Every law is given the same params, whatever it counts. Without a shape, laws in C = M * tokens are
     evaluated at C = 6 N D (marked ~).
     """
-    from hptransfer import comparing
     from hptransfer.cli import render
+    from hptransfer.comparison import at_target as comparing
 
     found = comparing.compare(scale.scale(), ids=law, reference=reference)
     talk = Talk(quiet=quiet)

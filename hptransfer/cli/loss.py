@@ -46,8 +46,8 @@ def command(
     from hptransfer.cli import render, render_loss
     from hptransfer.errors import UsageError
     from hptransfer.law import Note
-    from hptransfer.loss_fitting import backtest_loss, fit_loss_law
-    from hptransfer.loss_law import forecast
+    from hptransfer.losses.fitting import backtest_loss, fit_loss_law
+    from hptransfer.losses.law import forecast
     from hptransfer.quantities import parse_positive
     from hptransfer.readers import read_loss_points
 

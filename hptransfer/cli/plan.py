@@ -75,8 +75,8 @@ def command(
     from hptransfer.cli import render, render_plan
     from hptransfer.cli.plan_format import plan_fitted, write_plan
     from hptransfer.cli.target_options import anchored, read_anchors
-    from hptransfer.cost import cost_of_being_wrong
     from hptransfer.planning import plan_targets
+    from hptransfer.plans.cost import cost_of_being_wrong
     from hptransfer.project import resolve_law
 
     talk = Talk(quiet=quiet)
@@ -172,7 +172,7 @@ def _spread(planned: Plan, wanted: ScalingOptions) -> Plan:
     )
     if asked is None:
         return planned
-    from hptransfer.spreading import with_param_groups
+    from hptransfer.parametrizations.spreading import with_param_groups
 
     return with_param_groups(planned, asked)
 

@@ -9,7 +9,7 @@ from hptransfer.errors import plain
 
 if TYPE_CHECKING:
     from hptransfer.cli.talk import Talk
-    from hptransfer.findings import Report
+    from hptransfer.findings.record import Report
 
 
 _SILENCED = {"override": "overridden", "comment": "silenced"}
@@ -17,7 +17,7 @@ _SILENCED = {"override": "overridden", "comment": "silenced"}
 
 def show_report(report: Report, talk: Talk) -> None:
     """Print findings a line each, unreadable files and a summary."""
-    from hptransfer.reports.common import summary
+    from hptransfer.findings.reports.common import summary
 
     for finding in report.findings:
         place = plain(finding.file) + ("" if finding.line is None else f":{finding.line}")

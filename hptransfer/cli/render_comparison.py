@@ -6,12 +6,12 @@ import math
 from typing import TYPE_CHECKING
 
 from hptransfer.cli.render import count, interval, number, table
+from hptransfer.comparison.two_laws import where
 from hptransfer.errors import plain
-from hptransfer.law_comparison import where
 from hptransfer.quantities import short_count
 
 if TYPE_CHECKING:
-    from hptransfer.law_comparison import Difference, LawComparison, Planned
+    from hptransfer.comparison.two_laws import Difference, LawComparison, Planned
 
 
 def show_law_comparison(found: LawComparison) -> None:

@@ -6,8 +6,8 @@ import dataclasses
 from typing import Any
 
 from hptransfer.cli.render import print_json, table
-from hptransfer.curve_laws import FORMULAS, CurveLaw, Extrapolation
-from hptransfer.curve_study import Study
+from hptransfer.curves.laws import FORMULAS, CurveLaw, Extrapolation
+from hptransfer.curves.study import Study
 from hptransfer.errors import plain
 
 

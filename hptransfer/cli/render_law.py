@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from hptransfer.cli.render import count, table
 from hptransfer.errors import plain
-from hptransfer.loss_law import loss_formula
+from hptransfer.losses.law import loss_formula
 from hptransfer.quantities import scientific, short_count
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def _coefficient_rows(name: str, power: PowerLaw) -> Iterable[tuple[str, ...]]:
 
 def _quantile(spread: Uncertainty) -> float:
     """95 % quantile of a coefficient's own error."""
-    from hptransfer.prediction import student_95
+    from hptransfer.plans.prediction import student_95
 
     return spread.quantile if spread.cell_df is None else float(student_95(spread.cell_df))
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from hptransfer.cli.render import interval, percent, table
 from hptransfer.errors import plain
-from hptransfer.loss_law import loss_formula
+from hptransfer.losses.law import loss_formula
 from hptransfer.quantities import short_count
 
 if TYPE_CHECKING:
-    from hptransfer.backtesting import Backtest, Selection
+    from hptransfer.evidence.backtesting import Backtest, Selection
     from hptransfer.law import LossLaw, Note
-    from hptransfer.loss_fitting import LossBacktest
-    from hptransfer.loss_law import Forecast
+    from hptransfer.losses.fitting import LossBacktest
+    from hptransfer.losses.law import Forecast
 
 
 def show_backtest(result: Backtest) -> None:

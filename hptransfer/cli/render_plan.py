@@ -12,10 +12,10 @@ from hptransfer.errors import plain
 from hptransfer.quantities import short_count
 
 if TYPE_CHECKING:
-    from hptransfer.cost import CostOfBeingWrong
-    from hptransfer.grouping import Alternative, Group, ParamGroups
     from hptransfer.law import Law
+    from hptransfer.parametrizations.grouping import Alternative, Group, ParamGroups
     from hptransfer.planning import Plan
+    from hptransfer.plans.cost import CostOfBeingWrong
 
 
 SHORT_SOURCES = {  # how `plan` says in a word whose value it is; --explain gives sources in full

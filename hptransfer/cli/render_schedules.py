@@ -8,9 +8,9 @@ from typing import Any
 
 from hptransfer.cli.render import number, print_json, table
 from hptransfer.cli.talk import Talk
-from hptransfer.conversion import EXPONENTS, Branch, Converted, Extension, best_scale
 from hptransfer.errors import plain
 from hptransfer.law import Note
+from hptransfer.plans.conversion import EXPONENTS, Branch, Converted, Extension, best_scale
 from hptransfer.schedules import DECAYS, KINDS, Schedule
 from hptransfer.schedules.options import FloatArray
 

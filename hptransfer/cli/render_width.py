@@ -9,8 +9,8 @@ from hptransfer.cli.render import number, ratio, signed, table
 from hptransfer.errors import plain
 
 if TYPE_CHECKING:
-    from hptransfer.coordinates import CoordinateCheck
-    from hptransfer.widths import Transfer
+    from hptransfer.parametrizations.coordinates import CoordinateCheck
+    from hptransfer.parametrizations.widths import Transfer
 
 
 def show_transfer(found: Iterable[Transfer]) -> None:

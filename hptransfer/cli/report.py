@@ -48,10 +48,10 @@ def command(
 
     Opens from disk without network or JavaScript, and prints. Needs matplotlib (extra `plot`).
     """
-    from hptransfer.backtesting import backtest
     from hptransfer.checking import check, plan_again
     from hptransfer.config import config_from_yaml
     from hptransfer.drawing.canvas import require_matplotlib
+    from hptransfer.evidence.backtesting import backtest
     from hptransfer.files import read_text, write_text
     from hptransfer.fitting import DEFAULT_ESTIMATOR
     from hptransfer.reporting.gathering import gather

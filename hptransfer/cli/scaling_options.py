@@ -13,7 +13,7 @@ from hptransfer.errors import UsageError, plain
 from hptransfer.quantities import parse_number, parse_positive
 
 if TYPE_CHECKING:
-    from hptransfer.scaling import Scaling
+    from hptransfer.parametrizations.scaling import Scaling
 
 OPTIMIZERS: tuple[Literal["adamw", "sgd", "muon"], ...] = ("adamw", "sgd", "muon")
 MUON_FOR_MUP = "muon-spectral"
@@ -98,7 +98,7 @@ class ScalingOptions:
         if self.parametrization is None:
             self._refuse_orphans()
             return None
-        from hptransfer.scaling import Scaling
+        from hptransfer.parametrizations.scaling import Scaling
 
         if self.width is None:
             msg = "--parametrization needs --width, the target's, and --base-width, the proxy's."

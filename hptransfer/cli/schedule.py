@@ -217,7 +217,7 @@ def convert(
     Between shapes the convex bound decides; between horizons a measured exponent, with theory beside it.
     """
     from hptransfer.cli import render_schedules
-    from hptransfer.conversion import DEFAULT_EXPONENT, convert_peak_lr
+    from hptransfer.plans.conversion import DEFAULT_EXPONENT, convert_peak_lr
     from hptransfer.schedules import schedule_from_spec
 
     talk = Talk(quiet=quiet)
@@ -243,7 +243,7 @@ def extend_run(
 ) -> None:
     """Go on with a running WSD job to more steps: lower the LR once, or lengthen the cooldown."""
     from hptransfer.cli import render_schedules
-    from hptransfer.conversion import extend
+    from hptransfer.plans.conversion import extend
 
     extension = extend(
         steps=int(_whole(steps, "--steps")), longer=int(_whole(longer, "--longer")), cooldown=decay_fraction
@@ -261,7 +261,7 @@ def branches(
 ) -> None:
     """Plan one constant-LR trunk with a decay branching off for each horizon, and say what it saves."""
     from hptransfer.cli import render_schedules
-    from hptransfer.conversion import branch_plan
+    from hptransfer.plans.conversion import branch_plan
 
     render_schedules.show_branches(*branch_plan(horizons, decay_fraction=decay_fraction), json=json)
     Talk(quiet=quiet).then(

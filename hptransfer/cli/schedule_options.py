@@ -46,7 +46,7 @@ class ScheduleOptions:
                 msg = "--proxy-schedule and --decay-fraction go with --schedule NAME, such as --schedule wsd."
                 raise UsageError(msg)
             return list(plans)
-        from hptransfer.plan_schedules import with_colon, with_schedule
+        from hptransfer.plans.schedules import with_colon, with_schedule
         from hptransfer.schedules.options import spec_with
 
         wanted = spec_with(with_colon(self.schedule), {"decay_fraction": self.decay_fraction})

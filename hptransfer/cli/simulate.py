@@ -29,7 +29,7 @@ def command(
 
     talk = Talk(quiet=quiet)
     if curves:
-        from hptransfer.curve_simulation import simulate_curves_csv
+        from hptransfer.curves.simulation import simulate_curves_csv
 
         text, next_command = simulate_curves_csv(seed=seed), f"hptransfer curves {output} --predict d2z"
     else:

@@ -110,7 +110,7 @@ class TargetOptions(ScaleOptions):
             msg = "--targets brings its own params and tokens: leave out --params, --tokens and --flops."
             raise UsageError(msg)
         from hptransfer.files import read_text
-        from hptransfer.targets import read_targets
+        from hptransfer.plans.targets import read_targets
 
         return read_targets(read_text(path).splitlines(), path, self._common())
 

@@ -14,7 +14,7 @@ from hptransfer.cli.talk import Talk
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hptransfer.widths import Transfer
+    from hptransfer.parametrizations.widths import Transfer
 
 EXAMPLE = "Example: hptransfer width examples/width_sweep.csv"
 
@@ -41,8 +41,8 @@ def command(
 
     from hptransfer.cli import render, render_width
     from hptransfer.law import Note
+    from hptransfer.parametrizations.widths import width_transfer
     from hptransfer.readers.width_sweeps import read_width_sweep
-    from hptransfer.widths import width_transfer
 
     talk = Talk(quiet=quiet)
     require_plot(plot)

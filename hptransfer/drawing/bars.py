@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from hptransfer.backtesting import Backtest
 from hptransfer.drawing.canvas import Axes
 from hptransfer.drawing.palette import INK, LAW, METHODS, MUTED
 from hptransfer.errors import plain
+from hptransfer.evidence.backtesting import Backtest
 from hptransfer.figures.factors import FactorFigure
 
 

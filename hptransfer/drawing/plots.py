@@ -7,12 +7,12 @@ from typing import Final
 
 import numpy as np
 
-from hptransfer.backtesting import Backtest
 from hptransfer.drawing.bars import draw_backtest
 from hptransfer.drawing.canvas import Axes, Figure, log_axis, new_figure, styled, to_bytes
 from hptransfer.drawing.lines import draw_optimum, draw_schedules
 from hptransfer.drawing.palette import INK, METHODS, MUTED, level_color
 from hptransfer.errors import plain
+from hptransfer.evidence.backtesting import Backtest
 from hptransfer.figures.curves import CurvesFigure
 from hptransfer.figures.evaluating import Quantity, other_axis
 from hptransfer.figures.optima import OptimumFigure, Points

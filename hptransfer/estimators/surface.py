@@ -26,6 +26,7 @@ from hptransfer.estimators.common import (
     varied_inputs,
     without_lone_batches,
 )
+from hptransfer.estimators.priors import NONE, exponent_prior
 from hptransfer.law import Bend, Bowl, Choices, Curvature, Input, Member, Note, PowerLaw, Uncertainty
 from hptransfer.numerics.cells import cell_runs
 from hptransfer.numerics.centroids import LawPrior
@@ -40,7 +41,6 @@ from hptransfer.numerics.surface_fit import (
     surface_optima,
 )
 from hptransfer.numerics.surface_intervals import surface_spread
-from hptransfer.priors import NONE, exponent_prior
 from hptransfer.sweep import FloatArray, Sweep
 
 SOURCE = "loss surface through all cells, fitted to the runs near their cell's best (docs/fitting.md)"

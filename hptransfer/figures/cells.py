@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hptransfer.bowl import amplitude, excess, valley
 from hptransfer.estimators.common import split_by_cell
 from hptransfer.figures.evaluating import can_evaluate, geometric, optima
 from hptransfer.law import Bowl, CellSummary, Law
 from hptransfer.numerics.grid_loss import smoothed_optimum
+from hptransfer.plans.bowl import amplitude, excess, valley
 from hptransfer.sweep import BoolArray, FloatArray, IntArray, Sweep
 
 CONTOUR_POINTS = 61

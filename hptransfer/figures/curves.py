@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hptransfer.curve_study import Study
-from hptransfer.curves import Curve
+from hptransfer.curves.record import Curve
+from hptransfer.curves.study import Study
 from hptransfer.sweep import FloatArray
 
 MOST_POINTS = 600

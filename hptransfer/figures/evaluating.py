@@ -10,7 +10,7 @@ import numpy as np
 
 from hptransfer.law import Law
 from hptransfer.planning import EXTRA_INPUTS, Plan
-from hptransfer.prediction import Inputs, asked_inputs, evaluate, takes_batch
+from hptransfer.plans.prediction import Inputs, asked_inputs, evaluate, takes_batch
 from hptransfer.sweep import FloatArray
 
 Quantity = Literal["peak_lr", "batch_tokens"]

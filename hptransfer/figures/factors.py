@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hptransfer.grouping import ParamGroups
+from hptransfer.parametrizations.grouping import ParamGroups
 
 SHOWN = ("lr", "init_std", "multiplier", "weight_decay", "eps")
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hptransfer.bowl import amplitude, excess, valley
 from hptransfer.figures.cells import CellFigure
 from hptransfer.figures.evaluating import Band, Quantity, geometric
 from hptransfer.law import Law, LossLaw
-from hptransfer.loss_law import loss_half_width, predict_loss, wasted_compute
+from hptransfer.losses.law import loss_half_width, predict_loss, wasted_compute
 from hptransfer.planning import Plan
-from hptransfer.prediction import predict_log
+from hptransfer.plans.bowl import amplitude, excess, valley
+from hptransfer.plans.prediction import predict_log
 from hptransfer.sweep import BoolArray, FloatArray
 
 POINTS = 81

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hptransfer.comparison.traits import comparable
 from hptransfer.figures.cells import CellFigure
 from hptransfer.figures.evaluating import (
     AXES,
@@ -25,7 +26,6 @@ from hptransfer.law import Law
 from hptransfer.planning import Plan
 from hptransfer.published import law_ids, published_law
 from hptransfer.sweep import BoolArray, FloatArray
-from hptransfer.traits import comparable
 
 POINTS = 61
 BEYOND = 1.6  # how far a fan goes past the target, and a level past its cells

@@ -9,8 +9,8 @@ import numpy as np
 
 from hptransfer.config import run_values
 from hptransfer.errors import UsageError
-from hptransfer.plan_schedules import schedule_of
 from hptransfer.planning import Plan
+from hptransfer.plans.schedules import schedule_of
 from hptransfer.schedules import Schedule
 from hptransfer.sweep import FloatArray
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from hptransfer.numerics.width import DIVERGED_RATIO
+from hptransfer.parametrizations.widths import AtWidth, Transfer, WidthSweep
 from hptransfer.sweep import FloatArray
-from hptransfer.widths import AtWidth, Transfer, WidthSweep
 
 
 @dataclass(frozen=True)

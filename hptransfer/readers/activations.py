@@ -9,8 +9,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from hptransfer.coordinates import ActivationLog
 from hptransfer.errors import InputError, Problem, plain
+from hptransfer.parametrizations.coordinates import ActivationLog
 from hptransfer.readers.columns import fold
 from hptransfer.readers.plain_tables import PlainTable, read_plain_table
 from hptransfer.sweep import FloatArray

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from hptransfer.curves import Curve
+from hptransfer.curves.record import Curve
 from hptransfer.errors import FileError, InputError, Problem, UsageError, did_you_mean, plain
 from hptransfer.readers.columns import fold
 from hptransfer.readers.delimited import DelimitedTable

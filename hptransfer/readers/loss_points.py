@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 import numpy as np
 
-from hptransfer.loss_points import LossPoints
+from hptransfer.losses.points import LossPoints
 from hptransfer.readers.cleaning import CleanRuns, loss_unit_warning
 from hptransfer.readers.settings import constant_settings, unknown_settings
 from hptransfer.sweep import CELL_TOLERANCE, FloatArray, cell_spread, group_cells

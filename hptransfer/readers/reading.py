@@ -8,7 +8,7 @@ from functools import partial
 from typing import BinaryIO, TypeAlias, get_args
 
 from hptransfer.errors import UsageError, did_you_mean, plain
-from hptransfer.loss_points import LossPoints
+from hptransfer.losses.points import LossPoints
 from hptransfer.readers.cleaning import CleanRuns, Gathered, clean, make_sweep
 from hptransfer.readers.columns import NEEDED, ColumnMap, check_column_names, map_columns
 from hptransfer.readers.loss_points import POINT_COLUMNS, make_loss_points

@@ -10,10 +10,10 @@ from typing import BinaryIO
 import numpy as np
 
 from hptransfer.errors import InputError, Problem, RefusalError, plain
+from hptransfer.parametrizations.widths import WidthSweep
 from hptransfer.readers.columns import SETTINGS, ColumnMap, check_column_names, guess_columns
 from hptransfer.readers.plain_tables import PlainTable, read_plain_table
 from hptransfer.sweep import BoolArray, FloatArray
-from hptransfer.widths import WidthSweep
 
 _NEEDED = ("width", "lr", "loss")
 _USED = (*_NEEDED, "depth", "parametrization")

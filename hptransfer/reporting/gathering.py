@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hptransfer.additions import Addition, additions
-from hptransfer.backtesting import Backtest
-from hptransfer.comparing import Comparison, compare
-from hptransfer.diagnosis import diagnose
+from hptransfer.comparison.at_target import Comparison, compare
 from hptransfer.errors import HptransferError
+from hptransfer.evidence.additions import Addition, additions
+from hptransfer.evidence.backtesting import Backtest
+from hptransfer.evidence.diagnosis import diagnose
 from hptransfer.figures.cells import CellFigure, cell_figures
 from hptransfer.figures.evaluating import QUANTITIES, Quantity
 from hptransfer.figures.factors import FactorFigure, factor_figure
 from hptransfer.figures.losses import CostFigure, LossFigure, cost_figures, loss_figure
 from hptransfer.figures.optima import OptimumFigure, Points, cell_points, laws_beside, optimum_figures
 from hptransfer.figures.schedules import ScheduleFigure, planned_schedule, schedule_figure
-from hptransfer.findings import Finding
+from hptransfer.findings.record import Finding
 from hptransfer.law import Law, Note
 from hptransfer.planning import Plan
 from hptransfer.sweep import Sweep

@@ -9,9 +9,9 @@ from typing import Final
 
 import numpy as np
 
-from hptransfer.additions import Addition
-from hptransfer.backtesting import Backtest
-from hptransfer.comparing import Comparison
+from hptransfer.comparison.at_target import Comparison
+from hptransfer.evidence.additions import Addition
+from hptransfer.evidence.backtesting import Backtest
 from hptransfer.figures.cells import CellFigure
 from hptransfer.figures.evaluating import Quantity
 from hptransfer.figures.losses import LossFigure

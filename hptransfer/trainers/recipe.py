@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from hptransfer.derivation import OptionValue
 from hptransfer.errors import RefusalError, UsageError, plain
+from hptransfer.plans.derivation import OptionValue
 from hptransfer.quantities import significant
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hptransfer.reports import FORMATS
+from hptransfer.findings.reports import FORMATS
 from tests.cli.conftest import Run
 
 PLAN = ("plan", "--law", "step-law", "--params", "1e9", "--tokens", "2e10", "--params-kind", "non-embedding")

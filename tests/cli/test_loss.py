@@ -9,8 +9,8 @@ import numpy as np
 
 from hptransfer.cli import loss
 from tests.cli.conftest import Run
+from tests.losses.test_fitting import points
 from tests.strategies import csv_text
-from tests.test_loss_fitting import points
 
 
 def _write(path: Path, **more: list[object]) -> None:

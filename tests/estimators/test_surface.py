@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hptransfer.arithmetic import PLAIN
 from hptransfer.errors import RefusalError
 from hptransfer.fitting import fit
 from hptransfer.law import Law, law_from_json, law_to_json
 from hptransfer.planning import Target, plan, plan_targets
-from hptransfer.prediction import student_95
+from hptransfer.plans.arithmetic import PLAIN
+from hptransfer.plans.prediction import student_95
 from hptransfer.sweep import BoolArray, Sweep, sweep_from_arrays
 from tests.sweeps import BATCH_LAW, GRID_PARAMS, GRID_TOKENS, LAW, grid_cells, noisy_sweep, reordered
 

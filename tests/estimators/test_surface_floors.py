@@ -10,8 +10,8 @@ import pytest
 from hptransfer.estimators.common import Estimate, FitOptions
 from hptransfer.estimators.surface import fit_sweep
 from hptransfer.fitting import fit
-from hptransfer.loss_fitting import loss_part
-from hptransfer.loss_points import sweep_points
+from hptransfer.losses.fitting import loss_part
+from hptransfer.losses.points import sweep_points
 from hptransfer.readers import read_sweep
 from hptransfer.simulation import best_loss, simulate_csv
 from hptransfer.sweep import FloatArray, Sweep, sweep_from_arrays

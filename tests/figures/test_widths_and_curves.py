@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from hptransfer.curve_simulation import simulate_curves_csv
-from hptransfer.curve_study import study_curves
+from hptransfer.curves.simulation import simulate_curves_csv
+from hptransfer.curves.study import study_curves
 from hptransfer.figures.curves import curves_figure
 from hptransfer.figures.widths import width_panels
+from hptransfer.parametrizations.widths import WidthSweep, width_transfer
 from hptransfer.readers.curves import read_curves
-from hptransfer.widths import WidthSweep, width_transfer
 
 LR = 2.0 ** np.arange(-10, -3)
 

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hptransfer.conversion import best_scale
 from hptransfer.numerics.convex_bound import (
     bound_terms,
     longer_cooldown,
@@ -15,6 +14,7 @@ from hptransfer.numerics.convex_bound import (
     two_stage,
     two_stage_factor,
 )
+from hptransfer.plans.conversion import best_scale
 from hptransfer.schedules import schedule_from_spec
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from hptransfer.grouping import Base, ParamGroups, param_groups
-from hptransfer.scaling import GroupOptimizer, Scaling
+from hptransfer.parametrizations.grouping import Base, ParamGroups, param_groups
+from hptransfer.parametrizations.scaling import GroupOptimizer, Scaling
 
 pytestmark = pytest.mark.oracle
 

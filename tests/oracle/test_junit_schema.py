@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from hptransfer.findings import Report
-from hptransfer.reports.junit import write
-from tests.reports.samples import everything
+from hptransfer.findings.record import Report
+from hptransfer.findings.reports.junit import write
+from tests.findings.reports.samples import everything
 
 pytestmark = pytest.mark.oracle
 SCHEMA = Path(sys.prefix) / "junit-10.xsd"

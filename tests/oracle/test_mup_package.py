@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from hptransfer.parametrizations.scaling import GroupOptimizer, Scaling
+from hptransfer.parametrizations.spreading import with_param_groups
 from hptransfer.planning import Plan, Target, plan
 from hptransfer.published import published_law
-from hptransfer.scaling import GroupOptimizer, Scaling
-from hptransfer.spreading import with_param_groups
 from tests.oracle.models import perceptron, transformer
 
 pytestmark = pytest.mark.oracle

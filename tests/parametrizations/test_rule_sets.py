@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from hptransfer.errors import UsageError
-from hptransfer.grouping import Base, ParamGroups, param_groups
 from hptransfer.parametrizations import CLASSES, rule_set, rule_set_ids
+from hptransfer.parametrizations.grouping import Base, ParamGroups, param_groups
+from hptransfer.parametrizations.scaling import Scaling
 from hptransfer.parametrizations.u_mup import residual_taus
-from hptransfer.scaling import Scaling
 
 UNIT = Base(lr=1.0, init_std=1.0, weight_decay=1.0, eps=1.0)
 RELATIVE = [name for name in rule_set_ids() if not rule_set(name).absolute]

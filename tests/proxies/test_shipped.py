@@ -16,7 +16,7 @@ from examples.proxies import text
 from examples.proxies.grid import DESIGNED, designed, first_pass, mup, second_pass
 from examples.proxies.runs import Run, read_losses, read_plan
 from hptransfer import fit, read_sweep
-from hptransfer.backtesting import RECIPE_NAME, backtest
+from hptransfer.evidence.backtesting import RECIPE_NAME, backtest
 from hptransfer.law import Law
 from hptransfer.sweep import Sweep
 

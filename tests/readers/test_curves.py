@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hptransfer.curves import refuse_gaps
+from hptransfer.curves.record import refuse_gaps
 from hptransfer.errors import FileError, InputError, RefusalError, UsageError
 from hptransfer.readers.curves import read_curves
 

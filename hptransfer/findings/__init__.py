@@ -1,0 +1,1 @@
+"""What `check` found: the record, what is accepted of it, fixes, and reports."""
