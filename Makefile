@@ -66,7 +66,7 @@ $(TRAINERS)/.ready: pyproject.toml
 	$(TRAINERS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps litgpt==0.5.13 torchtitan==0.3.0
 	$(TRAINERS)/bin/python -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: \
 		--python-version 3.12 --platform manylinux_2_28_x86_64 -d $(TRAINERS) \
-		megatron-core==0.19.2 axolotl==0.21.0 llamafactory==0.9.5
+		megatron-core==0.19.2 axolotl==0.21.0 llamafactory==0.9.5 torchtitan==0.2.2
 	for wheel in $(TRAINERS)/*.whl; do $(TRAINERS)/bin/python -m zipfile -e $$wheel $(TRAINERS)/wheels || exit 1; done
 	@touch $@
 

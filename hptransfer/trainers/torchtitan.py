@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hptransfer.trainers.base import Draft, Fields, Format, Key, Machine, split_batch
+from hptransfer.trainers.base import (
+    Draft,
+    Fields,
+    Format,
+    Key,
+    Machine,
+    express_clip,
+    interpret_clip,
+    split_batch,
+)
 from hptransfer.trainers.recipe import Recipe
 from hptransfer.trainers.syntax import PYTHON, TOML
 from hptransfer.trainers.syntax.python_text import with_calls
 
-NEVER_CLIPS = 1e9  # a bound no gradient reaches; 0 would clip every gradient to nothing
 _DECAYS = {"linear": "linear", "cosine": "cosine", "1-sqrt": "sqrt"}
 _RATIO, _TYPE = "lr_scheduler.decay_ratio", "lr_scheduler.decay_type"
+_CLIP = "training.max_norm"
 _KEYS = (
     Key("peak_lr", "optimizer.lr", 8e-4),
     Key("weight_decay", "optimizer.weight_decay", 0.1),
@@ -20,7 +29,7 @@ _KEYS = (
     Key("eps", "optimizer.eps", 1e-8),
     Key("warmup_steps", "lr_scheduler.warmup_steps", 200, whole=True),
     Key("final_lr_ratio", "lr_scheduler.min_lr_factor", 0.0),
-    Key("grad_clip", "training.max_norm", 1.0),
+    Key("grad_clip", _CLIP, 1.0),
     Key("seq_len", "training.seq_len", 2048, whole=True),
     Key("steps", "training.steps", 10_000, whole=True),
 )
@@ -32,8 +41,7 @@ def _express(recipe: Recipe, machine: Machine, draft: Draft) -> None:
         "training.local_batch_size": split.micro_batch,
         "training.global_batch_size": split.sequences,
     }
-    if not recipe.grad_clip:
-        draft.fields["training.max_norm"] = NEVER_CLIPS
+    express_clip(recipe, draft, _CLIP)
     if curve.name == "constant":
         draft.fields[_RATIO] = 0.0
         draft.held.add("schedule")
@@ -56,9 +64,7 @@ def _interpret(fields: Fields) -> None:
     if sequences is not None and seq_len is not None:
         names = ("training.global_batch_size", "training.local_batch_size")
         fields.put("batch_tokens", sequences * seq_len, *names)
-    clip = fields.reading.number("grad_clip")
-    if clip is not None and clip >= NEVER_CLIPS:
-        fields.put("grad_clip", 0.0, "training.max_norm")
+    interpret_clip(fields, _CLIP, 1.0)
     fields.put("optimizer", "adamw", "optimizer.name")
     _interpret_schedule(fields, steps)
 
@@ -94,6 +100,10 @@ TORCHTITAN_TOML = Format(
     ),
     fixed={"optimizer.name": "AdamW"},
     differences=("warm-up runs one step ahead: the first step has LR peak / warm-up steps",),
+    proven={
+        "own parser": "test_torchtitan_toml.py::test_its_classes_take_every_value",
+        "LR curve": "test_torchtitan_toml.py::test_its_lr_is_the_planned_one_with_the_warm_up_a_step_ahead",
+    },
     usage="torchrun -m torchtitan.train --job.config_file FILE",
 )
 

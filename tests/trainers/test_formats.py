@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -119,8 +120,6 @@ def test_a_batch_that_does_not_divide_offers_the_nearest_that_do() -> None:
 
 
 def _with_seq_len(seq_len: int) -> Recipe:
-    from dataclasses import replace
-
     return replace(RECIPE, seq_len=seq_len)
 
 
@@ -167,3 +166,23 @@ def test_calls_in_python_configs_are_never_executed() -> None:
     text = "learning_rate = __import__('os').system('true')"
     reading = read_text_as(text, "train.py", FORMATS["nanogpt"])
     assert [trap.code for trap in reading.traps] == ["not-a-number"]
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        ("litgpt", "train.max_norm"),
+        ("torchtitan-toml", "training.max_norm"),
+        ("torchtitan-py", "training.max_norm"),
+    ],
+)
+def test_no_clipping_never_clips_where_0_would_zero_every_gradient(name: str, field: str) -> None:
+    form = FORMATS[name]
+    text = write_config(replace(RECIPE, grad_clip=0.0), form, MACHINE).text
+    reading = read_text_as(text, "config", form, MACHINE)
+    written = reading.source.fields[field]
+    assert written.value == 1e30
+    assert reading.get("grad_clip") == 0
+    zero = text[: written.start] + "0.0" + text[written.end :]
+    (trap,) = read_text_as(zero, "config", form, MACHINE).traps
+    assert (trap.code, trap.field, trap.line) == ("zeroes-gradients", field, written.line)

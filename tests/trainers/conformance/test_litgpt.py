@@ -29,7 +29,7 @@ def test_the_parser_takes_every_value(tmp_path: Path) -> None:
         str(file),
         "--print_config",
     ]
-    done = subprocess.run(program, capture_output=True, text=True, check=False)
+    done = subprocess.run(program, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
     content = yaml.safe_load(done.stdout)
     train, options = content["train"], content["optimizer"]["init_args"]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import ast
+import logging
+import math
 import re
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from hptransfer.trainers import FORMATS, Recipe, read_text_as, write_config
 from tests.trainers.conformance.curves import CURVES, MACHINE, planned_lrs, with_curve
-from tests.trainers.conformance.wheels import WHEELS, annotated_names
+from tests.trainers.conformance.wheels import WHEELS, annotated_names, definition
 
 pytestmark = pytest.mark.trainers
 FLAG_SOURCES = (
@@ -38,22 +39,21 @@ def scheduler(recipe: Recipe) -> Any:
     """Its own scheduler, executed from source without the rest of the package, on what we wrote."""
     import torch
 
-    text = (WHEELS / "megatron/core/optimizer_param_scheduler.py").read_text()
-    (kind,) = [
-        node
-        for node in ast.parse(text).body
-        if isinstance(node, ast.ClassDef) and node.name == "OptimizerParamScheduler"
-    ]
-    names: dict[str, Any] = {"__name__": "extracted"}
-    exec("import logging, math, torch\nfrom typing import *\nlogger = logging.getLogger()", names)
-    names |= {"MegatronOptimizer": object, "log_single_rank": lambda *_: None}
-    exec(compile("from __future__ import annotations\n" + ast.unparse(kind), "megatron", "exec"), names)
+    kind = definition(
+        "megatron/core/optimizer_param_scheduler.py",
+        "OptimizerParamScheduler",
+        logging=logging,
+        math=math,
+        torch=torch,
+        logger=logging.getLogger(),
+        log_single_rank=lambda *_: None,
+    )
     source = read_text_as(
         write_config(recipe, FORMATS["megatron"], MACHINE).text, "x", FORMATS["megatron"]
     ).source
     flag = {f"--{name}": written.value for name, written in source.fields.items()}
     optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-    return names["OptimizerParamScheduler"](
+    return kind(
         optimizer,
         init_lr=0.0,
         max_lr=flag["--lr"],
