@@ -198,9 +198,9 @@ HF = Format(
     needs=("world_size",),
     differences=("WSD with a floor warms up from the floor, not from 0",),
     proven={
-        "own parser": "test_own_parsers.py::test_transformers_takes_the_file_and_runs_the_curve",
-        "LR curve": "test_own_parsers.py::test_transformers_takes_the_file_and_runs_the_curve",
-        "trained": "test_own_parsers.py::test_a_20_step_training_logs_the_planned_lrs",
+        "own parser": "test_hf.py::test_the_parser_takes_every_value",
+        "LR curve": "test_hf.py::test_its_scheduler_gives_the_planned_lr_at_every_step",
+        "trained": "test_hf.py::test_a_20_step_training_logs_the_planned_lrs",
     },
     usage="HfArgumentParser(TrainingArguments).parse_json_file(FILE)",
 )

@@ -101,8 +101,8 @@ OLMO_CORE = Format(
     marks=((f"{_OPTIM}.lr",), ("train_module.rank_microbatch_size",)),
     fixed={f"{_OPTIM}._CLASS_": "olmo_core.optim.adamw.AdamWConfig", "trainer.max_duration.unit": "steps"},
     proven={
-        "own parser": "test_own_parsers.py::test_olmo_core_takes_the_file_and_runs_the_curve",
-        "LR curve": "test_own_parsers.py::test_olmo_core_takes_the_file_and_runs_the_curve",
+        "own parser": "test_olmo_core.py::test_the_parser_takes_every_value",
+        "LR curve": "test_olmo_core.py::test_its_scheduler_gives_the_planned_lr_at_every_step",
     },
     usage="TransformerTrainModuleConfig.from_dict(json.load(open(FILE))['train_module'])",
 )
