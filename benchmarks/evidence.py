@@ -33,6 +33,7 @@ import diagnosis_sections
 import proof_sections
 import report_sections
 import schedule_sections
+import weight_decay_sections
 
 if TYPE_CHECKING:
     from hptransfer.losses.points import LossPoints
@@ -521,6 +522,7 @@ SECTIONS: dict[str, Callable[[], Iterator[Row]]] = {
     **schedule_sections.SECTIONS,
     **check_sections.SECTIONS,
     **batch_sections.SECTIONS,
+    **weight_decay_sections.SECTIONS,
     **design_sections.SECTIONS,
     **proof_sections.SECTIONS,
     "reports": report_sections.reports,

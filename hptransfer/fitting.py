@@ -22,6 +22,7 @@ from hptransfer.law import Evidence, Fit, Input, Law, Note, SetAsideCount, Sourc
 from hptransfer.losses.fitting import loss_part
 from hptransfer.published import law_ids
 from hptransfer.sweep import FloatArray, Sweep, SweepSource
+from hptransfer.timescale import with_timescale
 
 ESTIMATORS: Mapping[str, Estimator] = {
     "surface": surface.fit_sweep,
@@ -85,7 +86,7 @@ def _law(sweep: Sweep, options: FitOptions, estimate: Estimate, law_id: str | No
     loss, loss_notes = loss_part(
         sweep, floors=estimate.floors, seed=options.seed, resamples=options.resamples
     )
-    return Law(
+    law = Law(
         id=law_id or f"fitted-{_digest(sweep, options)}",
         title=f"fitted on {files or 'a sweep'} ({options.estimator})",
         hptransfer_version=__version__,
@@ -102,6 +103,7 @@ def _law(sweep: Sweep, options: FitOptions, estimate: Estimate, law_id: str | No
         warnings=(*carried, *estimate.warnings, *doubts, *loss_notes),
         fit=_fit_record(sweep, options, estimate, evidence),
     )
+    return with_timescale(law, sweep)
 
 
 def _fit_record(sweep: Sweep, options: FitOptions, estimate: Estimate, evidence: Evidence) -> Fit:

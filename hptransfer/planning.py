@@ -144,6 +144,7 @@ class Plan:
         default_factory=dict
     )  # as `hptransfer schedule` has them, in optimizer updates
     schedule_change: ScheduleChange | None = None  # where another schedule than the law's was asked for
+    weight_decay_interval: tuple[float, float] | None = None  # at the LR and batch to run, by the timescale
 
     @property
     def lr_factor(self) -> float:
@@ -350,6 +351,7 @@ def _assemble(law: Law, target: Target, rounding: Rounding, values: Mapping[str,
         loss_slope=values["loss_slope"],
         excess_flops=values["excess_flops"],
         schedule_options=own_schedule_options(law, rounded.steps),
+        weight_decay_interval=_interval(values, "weight_decay_timescale") if own_decay is None else None,
     )
     if own_schedule(law) == "power" and is_power_scheduler(law) and run_batch is not None:
         return replace(planned, **_power_schedule(law, target, rounded, final_lr_ratio or 0.0))

@@ -45,6 +45,7 @@ class PlanLine(BaseModel):
     batch_tokens: Number
     batch_tokens_interval: Interval
     weight_decay: Number
+    weight_decay_interval: Interval
     weight_decay_timescale: Number
     steps: int | None
     excess: Number

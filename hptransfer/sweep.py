@@ -77,6 +77,7 @@ class Sweep:
         cell_params, cell_tokens: one entry a cell, shape (n_cells,): the commonest label in the cell;
                       cells of one model size share their `cell_params`.
         setting:      what was the same in all runs (schedule, optimizer, weight_decay, ...), text or number.
+        weight_decay: of each run, NaN where unknown; None unless it was let vary.
     """
 
     params: FloatArray
@@ -97,6 +98,7 @@ class Sweep:
     warnings: tuple[tuple[str, str], ...] = ()  # (code, message)
     sources: tuple[SweepSource, ...] = ()
     places: tuple[str, ...] = ()
+    weight_decay: FloatArray | None = None
 
     def where(self, run: int) -> str:
         """Where in its file a run is, for people."""
@@ -143,6 +145,7 @@ def sweep_from_arrays(
     set_aside: Sequence[SetAside] = (),
     warnings: Sequence[tuple[str, str]] = (),
     sources: Sequence[SweepSource] = (),
+    weight_decay: FloatArray | None = None,
 ) -> Sweep:
     """Group valid runs into cells, remove rounding differences of LR labels, mark diverged runs.
 
@@ -170,6 +173,7 @@ def sweep_from_arrays(
         set_aside=tuple(set_aside),
         warnings=tuple(warnings),
         sources=tuple(sources),
+        weight_decay=None if weight_decay is None else _frozen(weight_decay),
     )
 
 
@@ -186,6 +190,7 @@ def take_cells(sweep: Sweep, cells: BoolArray) -> Sweep:
         cell=_frozen(number[sweep.cell[runs]].astype(np.int64)),
         cell_params=_frozen(sweep.cell_params[cells]),
         cell_tokens=_frozen(sweep.cell_tokens[cells]),
+        weight_decay=None if sweep.weight_decay is None else _frozen(sweep.weight_decay[runs]),
     )
 
 
@@ -207,6 +212,7 @@ def part_of_sweep(sweep: Sweep, rows: BoolArray, *, cell_tolerance: float = CELL
         seq_len=sweep.seq_len,
         setting=sweep.setting,
         sources=sweep.sources,
+        weight_decay=None if sweep.weight_decay is None else sweep.weight_decay[rows],
     )
     return replace(part, places=tuple(compress(sweep.places, rows)))
 

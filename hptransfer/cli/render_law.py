@@ -23,6 +23,8 @@ def law_content(law: Law) -> dict[str, Any]:
 def show_law(law: Law, *, stream: TextIO) -> None:
     """Print a fitted law: its formulas with intervals, the cells behind it, what was set aside and why."""
     laws = {"peak_lr": law.peak_lr, "batch_tokens": law.batch_tokens}
+    if law.tau_ema is not None:
+        laws["tau_ema"] = law.tau_ema
     rows = [
         row for name, power in laws.items() if power is not None for row in _coefficient_rows(name, power)
     ]

@@ -36,6 +36,7 @@ def plan_content(plan: Plan, cost: CostOfBeingWrong | None = None) -> dict[str, 
         "batch_tokens": plan.batch_tokens,
         "batch_tokens_interval": plan.batch_tokens_interval,
         "weight_decay": plan.weight_decay,
+        "weight_decay_interval": plan.weight_decay_interval,
         "weight_decay_timescale": plan.weight_decay_timescale,
         "steps": plan.rounded.steps,
         "excess": plan.excess,
@@ -167,6 +168,8 @@ def _plan_rows(plan: Plan) -> Iterable[tuple[str, ...]]:
     lr, batch = interval(plan.peak_lr_interval), interval(plan.batch_tokens_interval, short_count)
     yield ("peak_lr", number(run.peak_lr), number(plan.peak_lr), lr, whose("peak_lr"))
     yield ("batch_tokens", count(run.batch_tokens), count(plan.batch_tokens), batch, whose("batch_tokens"))
+    decay = plan.weight_decay_interval
+    around = {} if decay is None else {"weight_decay": interval(decay)}
     simple = {
         "steps": (count(run.steps), "steps"),
         "warmup_steps": (count(run.warmup_steps), "warmup_fraction"),
@@ -175,7 +178,7 @@ def _plan_rows(plan: Plan) -> Iterable[tuple[str, ...]]:
         "final_lr_ratio": (ratio(plan.final_lr_ratio), "final_lr_ratio"),
     }
     for name, (value, origin) in simple.items():
-        yield (name, value, "", "", whose(origin))
+        yield (name, value, "", around.get(name, ""), whose(origin))
     for name, option in plan.schedule_options.items():
         text = count(option) if name == "decay_steps" and isinstance(option, float) else plain(option)
         yield (name, text, "", "", whose("decay_steps" if name == "decay_steps" else "schedule"))
@@ -194,7 +197,7 @@ def _whose(source: str, law: Law) -> str:
     """Say in a word or two on whose word a value is."""
     if source in SHORT_SOURCES:
         return SHORT_SOURCES[source]
-    powers = [power for power in (law.peak_lr, law.batch_tokens) if power is not None]
+    powers = [power for power in (law.peak_lr, law.batch_tokens, law.tau_ema) if power is not None]
     if source == f"law {law.id}" or source in {power.source for power in powers}:
         return "the law"
     if source == f"as in the runs behind law {law.id}":

@@ -11,7 +11,7 @@ from hptransfer.parametrizations import rule_set
 from hptransfer.parametrizations.grouping import Base, base_values, hidden_decay_factor, param_groups
 from hptransfer.parametrizations.scaling import STANDARD, Scaling, require_base_lr, require_consistent
 from hptransfer.planning import Plan, inputs_by_name
-from hptransfer.plans.derivation import Origin, formula
+from hptransfer.plans.derivation import Origin, formula, timescale_source
 from hptransfer.plans.prediction import timescale_law, timescale_weight_decay, uses_adam
 from hptransfer.quantities import significant
 
@@ -62,11 +62,13 @@ def _with_hidden_timescale(planned: Plan, scaling: Scaling) -> Plan:
         f"batch / (LR * tau * tokens) of hidden matrices, whose LR * weight decay is {factor:.4g} of the "
         f"base's; tau = {formula(tau, inputs)}"
     )
-    origin = Origin(text, f"{tau.source} [{tau.certainty}]")
+    origin = Origin(text, timescale_source(tau))
+    around = planned.weight_decay_interval
     return replace(
         planned,
         weight_decay=significant(at_base_lr / factor),
         weight_decay_timescale=at_base_lr / factor,
+        weight_decay_interval=None if around is None else (around[0] / factor, around[1] / factor),
         origins={**planned.origins, "weight_decay": origin},
     )
 

@@ -195,7 +195,7 @@ def derive_origins(
     elif values["weight_decay_timescale"] is not None:
         tau = timescale_law(law)
         text = f"batch / (LR * tau * tokens), tau = {formula(tau, inputs)}"
-        origins["weight_decay"] = Origin(text, f"{tau.source} [{tau.certainty}]")
+        origins["weight_decay"] = Origin(text, timescale_source(tau))
     decay = own_decay_fraction(law)
     if decay is not None and values["steps"] is not None:
         origins["decay_steps"] = decay.origin
@@ -203,6 +203,11 @@ def derive_origins(
         text = f"final LR {scientific(float(law.setting['final_lr']))} / peak LR"
         origins["final_lr_ratio"] = Origin(text, f"as in the runs behind law {law.id}")
     return origins
+
+
+def timescale_source(tau: PowerLaw) -> str:
+    """On whose word a timescale law is, and how sure a published one."""
+    return tau.source if tau.certainty == "fitted" else f"{tau.source} [{tau.certainty}]"
 
 
 def _conditional_origin(law: Law, values: Mapping[str, Any]) -> Origin:

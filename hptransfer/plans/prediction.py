@@ -49,7 +49,7 @@ def evaluate(law: Law, inputs: Inputs, rounding: Rounding, xp: Any) -> dict[str,
     values: dict[str, Numbers | None] = dict.fromkeys(
         ("peak_lr", "peak_lr_lo", "peak_lr_hi", "peak_lr_run", "batch_tokens", "batch_tokens_lo",
          "batch_tokens_hi", "batch_tokens_own", "batch_tokens_run", "steps", "weight_decay_timescale",
-         "excess", *plateau_names())
+         "weight_decay_timescale_lo", "weight_decay_timescale_hi", "excess", *plateau_names())
     )  # fmt: skip
     if law.batch_tokens is not None:
         log_batch = predict_log(law.batch_tokens, logs, xp)
@@ -68,7 +68,7 @@ def evaluate(law: Law, inputs: Inputs, rounding: Rounding, xp: Any) -> dict[str,
         values |= _evaluate_lr(law, law.peak_lr, logs, values, xp)
     if values["batch_tokens_run"] is not None:
         values["steps"] = xp.ceil(inputs.tokens / values["batch_tokens_run"] - 1e-9)
-        values["weight_decay_timescale"] = _timescale_weight_decay(law, inputs, logs, values, xp)
+        values |= _evaluate_weight_decay(law, inputs, logs, values, xp)
     return values | evaluate_loss(law.loss, logs, values["excess"], xp)
 
 
@@ -278,16 +278,27 @@ def student_95(degrees: Numbers, xp: Any = PLAIN) -> Numbers:
     return sum(term * r**k for k, term in enumerate(terms))
 
 
-def _timescale_weight_decay(
+def _evaluate_weight_decay(
     law: Law, inputs: Inputs, logs: Mapping[str, Numbers], values: Mapping[str, Numbers | None], xp: Any
-) -> Numbers | None:
-    """Weight decay by AdamW's published averaging timescale; None where it does not apply to every tensor."""
+) -> dict[str, Numbers | None]:
+    """Weight decay by AdamW's averaging timescale at the LR and batch to run, and its interval there.
+
+    Nothing where the timescale does not apply to every tensor; no interval where its law has none.
+    """
     lr, batch = values["peak_lr_run"], values["batch_tokens_run"]
     if lr is None or batch is None or is_mup(law):  # under µP the LR of the matrices is not known here
-        return None
+        return {}
     if not uses_adam(law):  # the timescale is AdamW's
-        return None
-    return timescale_weight_decay(law, lr=lr, batch_tokens=batch, tokens=inputs.tokens, logs=logs, xp=xp)
+        return {}
+    best = timescale_weight_decay(law, lr=lr, batch_tokens=batch, tokens=inputs.tokens, logs=logs, xp=xp)
+    half = _half_width(timescale_law(law), logs, law, xp)
+    if half is None:
+        return {"weight_decay_timescale": best}
+    return {
+        "weight_decay_timescale": best,
+        "weight_decay_timescale_lo": best * xp.exp(-half),
+        "weight_decay_timescale_hi": best * xp.exp(half),
+    }
 
 
 def timescale_weight_decay(

@@ -11,7 +11,7 @@ from hptransfer.errors import InputError, Problem, RefusalError, plain
 from hptransfer.readers.columns import NEEDED, ColumnMap
 from hptransfer.readers.finished import unfinished_runs
 from hptransfer.readers.runs import RawRuns
-from hptransfer.readers.settings import constant_settings, unknown_settings
+from hptransfer.readers.settings import constant_settings, label_numbers, unknown_settings
 from hptransfer.readers.shape import params_from_shape
 from hptransfer.readers.tables import ProblemLog
 from hptransfer.readers.units import BatchUnit, Scale, settle_scale
@@ -212,6 +212,7 @@ def make_sweep(cleaned: CleanRuns, *, vary: Collection[str], cell_tolerance: flo
         setting={name: value for name, value in setting.items() if name != "seq_len"},
         set_aside=cleaned.set_aside,
         sources=cleaned.sources,
+        weight_decay=label_numbers(raw, "weight_decay") if "weight_decay" in vary else None,
     )
     warnings += _wide_cell_warning(sweep, cell_tolerance)
     return replace(sweep, warnings=tuple(warnings), places=raw.places())

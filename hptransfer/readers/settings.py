@@ -10,6 +10,7 @@ from hptransfer.errors import RefusalError, UsageError, did_you_mean, plain
 from hptransfer.readers.columns import SETTINGS, ColumnMap, quoted
 from hptransfer.readers.runs import RawRuns
 from hptransfer.readers.values import LabelColumn
+from hptransfer.sweep import FloatArray
 
 _SHOWN_VALUES = 10
 
@@ -61,6 +62,14 @@ def unknown_settings(runs: RawRuns, constant: Collection[str]) -> tuple[tuple[st
         return ()
     listed = ", ".join(f"{name} in {count} of {len(runs)} runs" for name, count in partly.items())
     return (("setting-unknown", f"not said, and taken to be as in the other runs: {listed}."),)
+
+
+def label_numbers(runs: RawRuns, name: str) -> FloatArray | None:
+    """Return a setting as numbers, (n_rows,), NaN where it is unknown or no number; None without a column."""
+    if name not in runs.codes:
+        return None
+    numbers = [value if isinstance(value, float) else np.nan for value in runs.labels[name]]
+    return np.array([*numbers, np.nan])[runs.codes[name]]  # unknown is code -1, the last entry
 
 
 def _complaint(name: str, present: dict[str | float, int]) -> str:
