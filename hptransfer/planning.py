@@ -11,6 +11,9 @@ from hptransfer.errors import RefusalError, UsageError
 from hptransfer.law import Law, Note, ParamsKind, PowerLaw
 from hptransfer.plans.arithmetic import PLAIN
 from hptransfer.plans.derivation import (
+from hptransfer.plans.arithmetic import PLAIN
+from hptransfer.decay_conventions import PYTORCH, from_pytorch, law_convention, to_pytorch
+from hptransfer.plans.derivation import (
     OptionValue,
     Origin,
     Settled,
@@ -43,7 +46,7 @@ if TYPE_CHECKING:
 DEFAULT_SEQ_LEN = 2048
 EXTRA_INPUTS = ("loss", "width", "depth", "active_ratio", "experts")  # asked for by some laws only
 BOUNDS = {
-    **dict.fromkeys(("params", "tokens", "batch_tokens", "flops_per_token"), (1.0, 1e30)),
+    **dict.fromkeys(("params", "tokens", "batch_tokens", "flops_per_token", "unique_tokens"), (1.0, 1e30)),
     "seq_len": (1.0, 1e12),
     **dict.fromkeys(("width", "depth", "experts"), (1.0, 1e9)),
     "loss": (1e-6, 1e6),
@@ -51,6 +54,8 @@ BOUNDS = {
 }
 """No target lies outside: products of these stay finite."""
 PLAUSIBLE_LR = (1e-7, 1.0)
+MAX_EPOCHS = 4.0
+"""Passes over the same tokens that change the loss little: arXiv:2305.16264. Beyond, laws of one pass end."""
 SAME_SCALE = 1.02  # values within this factor are one scale, as in the cells of a sweep
 
 
@@ -75,6 +80,7 @@ class Target:
     flops_per_token: float | None = None
     params_kind: ParamsKind = "unspecified"
     flops_approximated: bool = False  # params or tokens came from compute by C = 6 N D
+    unique_tokens: float | None = None  # different tokens, where the run sees its data more than once
 
 
 @dataclass(frozen=True)
@@ -150,6 +156,12 @@ class Plan:
     def lr_factor(self) -> float:
         """Best peak LR under this plan's schedule over that under the law's own."""
         return 1.0 if self.schedule_change is None else self.schedule_change.lr_factor
+
+    @property
+    def weight_decay_independent(self) -> float | None:
+        """Weight decay where the optimizer leaves the LR out of it, at the LR to run: `decay_conventions`."""
+        lr, decay = self.rounded.peak_lr, self.weight_decay
+        return None if lr is None or decay is None else from_pytorch(decay, "independent", peak_lr=lr)
 
 
 def plan(law: Law, target: Target, *, rounding: Rounding = "pow2") -> Plan:
@@ -251,6 +263,7 @@ def _refuse_what_the_law_cannot_answer(law: Law, target: Target) -> None:
         if value is not None and not smallest <= value <= largest:
             msg = f"{name}: got {value:.6g}, need a number from {smallest:g} to {largest:g}."
             raise UsageError(msg)
+    _refuse_many_epochs(target)
     if "unspecified" not in (law.params_kind, target.params_kind) and law.params_kind != target.params_kind:
         msg = (
             f"law {law.id} counts {law.params_kind} params, the target gives {target.params_kind} params. "
@@ -265,6 +278,23 @@ def _refuse_what_the_law_cannot_answer(law: Law, target: Target) -> None:
         _refuse_no_lr(law, law.peak_lr, target)
     _refuse_unseen_direction(law, "params", target.params)
     _refuse_unseen_direction(law, "tokens", target.tokens)
+
+
+def epochs(target: Target) -> float:
+    """How often the run sees its tokens; 1 unless the target says how many are different."""
+    return 1.0 if target.unique_tokens is None else max(target.tokens / target.unique_tokens, 1.0)
+
+
+def _refuse_many_epochs(target: Target) -> None:
+    """Tokens seen again and again are another regime: each teaches less, and weight decay is larger."""
+    if epochs(target) > MAX_EPOCHS * SAME_SCALE:
+        msg = (
+            f"{epochs(target):.3g} epochs: laws of runs that see their data once do not reach beyond "
+            f"{MAX_EPOCHS:g} (arXiv:2305.16264). There the best weight decay is up to 30 times as large "
+            "(arXiv:2509.14786 searched 0.8 to 3.2): tune LR and weight decay on small runs that repeat "
+            "their data as often, or plan fewer --tokens."
+        )
+        raise RefusalError(msg)
 
 
 def _missing_options(law: Law, target: Target) -> Iterator[str]:
@@ -323,7 +353,7 @@ def _assemble(law: Law, target: Target, rounding: Rounding, values: Mapping[str,
         warmup_steps=None if run_batch is None else max(1, math.ceil(warmup_tokens / run_batch - 1e-9)),
     )
     final_lr_ratio = _final_lr_ratio(law, recipe, rounded.peak_lr)
-    own_decay = law.setting.get("weight_decay")
+    own_decay = _own_weight_decay(law, rounded.peak_lr)
     reach = _reach(law, target, run_batch)
     planned = Plan(
         target=target,
@@ -334,9 +364,7 @@ def _assemble(law: Law, target: Target, rounding: Rounding, values: Mapping[str,
         batch_tokens_interval=_interval(values, "batch_tokens"),
         rounded=rounded,
         seq_len=_seq_len(law, target),
-        weight_decay=_to_run(values["weight_decay_timescale"])
-        if own_decay is None
-        else setting_number(law, "weight_decay", own_decay),
+        weight_decay=_to_run(values["weight_decay_timescale"]) if own_decay is None else own_decay,
         weight_decay_timescale=values["weight_decay_timescale"],
         final_lr_ratio=final_lr_ratio,
         recipe=recipe,
@@ -390,6 +418,16 @@ def inputs_by_name(law: Law, target: Target, values: Mapping[str, Any]) -> dict[
     if values["batch_tokens"] is not None:
         inputs["batch_tokens"] = values["batch_tokens"]
     return inputs
+
+
+def _own_weight_decay(law: Law, run_lr: float | None) -> float | None:
+    """Weight decay that the law's runs held, as PyTorch counts it at the LR to run; None without one."""
+    if "weight_decay" not in law.setting:
+        return None
+    held, convention = setting_number(law, "weight_decay", law.setting["weight_decay"]), law_convention(law)
+    if convention == PYTORCH:
+        return held
+    return None if run_lr is None else significant(to_pytorch(held, convention, peak_lr=run_lr))
 
 
 def _plateaus(values: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
@@ -502,6 +540,12 @@ def _warnings_of_target(law: Law, target: Target) -> Iterator[Note]:
     if target.flops_approximated:
         text = f"C = 6 N D gave {short_count(target.params)} params and {short_count(target.tokens)} tokens."
         yield Note(code="flops-approximated", message=text)
+    if epochs(target) > SAME_SCALE:
+        text = (
+            f"{epochs(target):.3g} epochs: the law counts the tokens as if each were new, which costs little "
+            f"up to {MAX_EPOCHS:g} epochs (arXiv:2305.16264); the best weight decay grows with repetition."
+        )
+        yield Note(code="repeated-data", message=text)
     batch, seq_len = target.batch_tokens, _seq_len(law, target)
     if batch is not None and batch > target.tokens:
         run = short_count(target.tokens)

@@ -47,6 +47,7 @@ class PlanLine(BaseModel):
     weight_decay: Number
     weight_decay_interval: Interval
     weight_decay_timescale: Number
+    weight_decay_independent: Number
     steps: int | None
     excess: Number
     loss: Number

@@ -40,6 +40,14 @@ def command(
     resamples: Annotated[
         int, typer.Option("--resamples", help="Bootstrap resamples; 0 for no intervals.")
     ] = 1000,
+    convention: Annotated[
+        str,
+        typer.Option(
+            "--weight-decay-convention",
+            metavar="NAME",
+            help="The sweep's weight decay: pytorch (times the LR), independent of it, or composer.",
+        ),
+    ] = "pytorch",
     with_backtest: Annotated[
         bool, typer.Option("--backtest", help="Also hold out the largest scales; the law keeps the result.")
     ] = False,
@@ -56,6 +64,7 @@ def command(
     """
     from hptransfer.cli import render, render_law
     from hptransfer.cli.progress import progress_bar
+    from hptransfer.decay_conventions import CONVENTIONS, counted_as
     from hptransfer.evidence.backtesting import with_track_record
     from hptransfer.files import write_text
     from hptransfer.fitting import fit
@@ -63,7 +72,8 @@ def command(
 
     talk = Talk(quiet=quiet)
     require_plot(plot)
-    sweep = options.sweep(files)
+    counted = one_of(convention, tuple(CONVENTIONS), "--weight-decay-convention")
+    sweep = counted_as(options.sweep(files), counted)
     inputs = one_of(batch_on, ("tokens", "params,tokens"), "--batch-on").split(",")
     with progress_bar("weighing members", wanted=not (quiet or no_progress)) as report:
         law = fit(

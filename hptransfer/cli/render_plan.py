@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hptransfer.cli.render import count, folded, interval, number, ratio, table
 from hptransfer.errors import plain
-from hptransfer.quantities import short_count
+from hptransfer.quantities import scientific, short_count
 
 if TYPE_CHECKING:
     from hptransfer.law import Law
@@ -38,6 +38,7 @@ def plan_content(plan: Plan, cost: CostOfBeingWrong | None = None) -> dict[str, 
         "weight_decay": plan.weight_decay,
         "weight_decay_interval": plan.weight_decay_interval,
         "weight_decay_timescale": plan.weight_decay_timescale,
+        "weight_decay_independent": plan.weight_decay_independent,
         "steps": plan.rounded.steps,
         "excess": plan.excess,
         "loss": plan.loss,
@@ -99,6 +100,15 @@ def show_plan(plan: Plan, *, explain: bool, cost: CostOfBeingWrong | None = None
     if explain:
         rows = ((name, origin.formula, origin.source) for name, origin in plan.origins.items())
         table("How each value came about", ("value", "formula", "source"), rows)
+        if plan.weight_decay_independent is not None:
+            independent = scientific(plan.weight_decay_independent)
+            print(
+                folded(
+                    "Weight decay is PyTorch's: a weight shrinks by LR * weight decay. Where the optimizer "
+                    "leaves the LR out (Composer's DecoupledAdamW): peak LR * weight decay = "
+                    f"{independent}."
+                )
+            )
 
 
 def show_cost(cost: CostOfBeingWrong) -> None:

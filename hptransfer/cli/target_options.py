@@ -89,6 +89,10 @@ class TargetOptions(ScaleOptions):
     targets: Annotated[
         Text, typer.Option("--targets", help="CSV of targets: params,tokens[,batch_tokens]; - is stdin.")
     ] = None
+    unique_tokens: Annotated[
+        Text,
+        typer.Option("--unique-tokens", help="Different tokens, where the run sees its data repeatedly."),
+    ] = None
     seq_len: SeqLen = None
     params_kind: ParamsKindOption = None
 
@@ -116,7 +120,8 @@ class TargetOptions(ScaleOptions):
 
     def _common(self) -> Target:
         kind = params_kind_of(self.params_kind) or "unspecified"
-        return replace(super()._common(), seq_len=self.seq_len, params_kind=kind)
+        unique = _positive(self.unique_tokens, "--unique-tokens")
+        return replace(super()._common(), seq_len=self.seq_len, params_kind=kind, unique_tokens=unique)
 
 
 def read_anchors(options: Sequence[str]) -> tuple[Anchor, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from hptransfer.decay_conventions import PYTORCH, law_convention
 from hptransfer.errors import RefusalError, plain
 from hptransfer.law import Law, PowerLaw
 from hptransfer.plans.prediction import batch_slope, takes_batch, timescale_law
@@ -191,7 +192,10 @@ def derive_origins(
         origins["steps"] = Origin(text, "definition")
     if "weight_decay" in law.setting:
         own = f"as in the runs behind law {law.id}"
-        origins["weight_decay"] = Origin(str(law.setting["weight_decay"]), own)
+        convention = law_convention(law)
+        shown = str(law.setting["weight_decay"])
+        text = shown if convention == PYTORCH else f"{shown} / peak LR, from {convention} to PyTorch's"
+        origins["weight_decay"] = Origin(text, own)
     elif values["weight_decay_timescale"] is not None:
         tau = timescale_law(law)
         text = f"batch / (LR * tau * tokens), tau = {formula(tau, inputs)}"

@@ -15,6 +15,8 @@ from hptransfer.errors import UsageError, plain
 from hptransfer.law import Law, Note
 from hptransfer.planning import Plan, ScheduleChange
 from hptransfer.plans.derivation import (
+from hptransfer.decay_conventions import PYTORCH, law_convention
+from hptransfer.plans.derivation import (
     HOLDING,
     OptionValue,
     Origin,
@@ -234,7 +236,8 @@ def _with_moved_lr(planned: Plan, source: Schedule, target: Schedule, moved: Con
     if planned.peak_lr is None or factor == 1.0:
         return planned
     timescale = planned.weight_decay_timescale
-    own_decay = "weight_decay" in planned.law.setting  # else the one that keeps AdamW's timescale
+    held = "weight_decay" in planned.law.setting and law_convention(planned.law) == PYTORCH
+    around = planned.weight_decay_interval
     text = f"* {factor:.4g}, from {_described(source)} to {_described(target)}"
     origins = dict(planned.origins)
     for name in {"peak_lr", "rounded.peak_lr"} & set(origins):
@@ -252,7 +255,8 @@ def _with_moved_lr(planned: Plan, source: Schedule, target: Schedule, moved: Con
         origins=origins,
         warnings=(*planned.warnings, *_notes(planned.law, source, moved)),
         weight_decay_timescale=None if timescale is None else timescale / factor,
-        weight_decay=planned.weight_decay if own_decay else _times(planned.weight_decay, 1 / factor),
+        weight_decay=planned.weight_decay if held else _times(planned.weight_decay, 1 / factor),
+        weight_decay_interval=None if around is None else (around[0] / factor, around[1] / factor),
     )
 
 

@@ -63,3 +63,30 @@ def test_a_published_timescale_has_no_interval(run: Run) -> None:
     plan = json.loads(run("plan", "--law", "step-law", "--params", "1e9", "--tokens", "2e10", "--json").out)
     assert plan["weight_decay"] is not None
     assert plan["weight_decay_interval"] is None
+
+
+def test_a_sweep_counted_independent_of_the_lr_gives_the_same_plan(fitted: Run, tmp_path: Path) -> None:
+    rows = [line.split(",") for line in (tmp_path / "sweep.csv").read_text().splitlines()]
+    for row in rows[1:]:
+        row[4] = repr(float(row[4]) * float(row[2]))
+    (tmp_path / "sweep.csv").write_text("\n".join(",".join(row) for row in rows))
+    before = json.loads(fitted("plan", *TARGET, "--json").out)
+    assert fitted(*FIT, "--weight-decay-convention", "composer", "--force").code == 0
+    after = json.loads(fitted("plan", *TARGET, "--json").out)
+    assert after["weight_decay"] == pytest.approx(before["weight_decay"], rel=1e-3)
+    independent = after["rounded"]["peak_lr"] * after["weight_decay"]
+    assert after["weight_decay_independent"] == pytest.approx(independent)
+    assert "leaves the LR out" in fitted("plan", *TARGET, "--explain").out
+    refused = fitted(*FIT, "--weight-decay-convention", "torch")
+    assert refused.code == 2
+    assert "need one of pytorch, independent, composer" in refused.err
+
+
+def test_a_few_epochs_are_said_and_many_refused(run: Run) -> None:
+    target = ("plan", "--law", "step-law", "--params", "1e9", "--tokens", "2e10")
+    assert "[repeated-data]: 2.5 epochs" in run(*target, "--unique-tokens", "8e9").err
+    assert "epochs" not in run(*target, "--unique-tokens", "3e10").err
+    refused = run(*target, "--unique-tokens", "1e9")
+    assert refused.code == 2
+    assert "20 epochs" in refused.err
+    assert "arXiv:2509.14786" in refused.err
