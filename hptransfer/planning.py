@@ -7,12 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from hptransfer.decay_conventions import PYTORCH, from_pytorch, law_convention, to_pytorch
 from hptransfer.errors import RefusalError, UsageError
 from hptransfer.law import Law, Note, ParamsKind, PowerLaw
 from hptransfer.plans.arithmetic import PLAIN
-from hptransfer.plans.derivation import (
-from hptransfer.plans.arithmetic import PLAIN
-from hptransfer.decay_conventions import PYTORCH, from_pytorch, law_convention, to_pytorch
 from hptransfer.plans.derivation import (
     OptionValue,
     Origin,

@@ -18,6 +18,7 @@ import typer
 
 from hptransfer import __version__
 from hptransfer.cli.groups import GroupedHelp
+from hptransfer.cli.screen import prose
 from hptransfer.cli.streams import give_up_stdout, prepare, tell
 from hptransfer.errors import HptransferError, plain
 
@@ -135,5 +136,5 @@ def _fail_unexpectedly(error: Exception) -> int:
 
 
 def _fail(message: str) -> int:
-    tell(f"hptransfer: error: {message}")
+    tell(prose(f"hptransfer: error: {message}", sys.stderr))
     return EXIT_ERROR

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hptransfer.cli.render import count, table
+from hptransfer.cli.render import count, rough, say, table
 from hptransfer.cli.sweep_options import reading_options
 from hptransfer.errors import plain
 from hptransfer.evidence.additions import Addition
@@ -160,35 +160,34 @@ def show(report: Report) -> None:
     survey = report.survey
     for mapped in survey.maps:
         pairs = ((name, plain(header)) for name, header in mapped.used.items())
-        print(f"{plain(mapped.file)}: how its columns are read")
-        table("", ("meaning", "column"), pairs)
-    print(_units_line(report))
+        table(f"{plain(mapped.file)}: how its columns are read", ("meaning", "column"), pairs)
+    say(_units_line(report) + "\n")
     if report.diagnosis is not None:
         columns = (
             "params#",
             "tokens#",
             "runs#",
             "diverged#",
-            "LRs",
-            "batches",
+            "LRs#",
+            "batches#",
             "best loss#",
             "at lr#",
             "at batch#",
         )
-        table("Cells", (*columns, "on the edge"), map(_cell_row, report.diagnosis.best.cells))
+        table("Cells", (*columns, "on the edge~", "tried~"), map(_cell_row, report.diagnosis.best.cells))
     findings = list(_findings(report))
     if report.diagnosis is not None or findings:
-        print("Wrong or worth knowing:" if findings else "Nothing is wrong.")
+        say("Wrong or worth knowing:" if findings else "Nothing is wrong.")
     for finding in findings:
-        print(f"  [{finding.code}] {plain(finding.message, limit=900)}")
-    print(verdict_line(report))
+        say(f"  [{finding.code}] {plain(finding.message, limit=900)}")
+    say(verdict_line(report))
     if report.diagnosis is not None and report.diagnosis.wider is not None:
         wider = report.diagnosis.wider
         options = " ".join(f"--vary {name}" for name in wider.vary)
-        print(f"With {options}: {wider.verdict.value}; {wider.reason} It mixes those settings.")
+        say(f"With {options}: {wider.verdict.value}; {wider.reason} It mixes those settings.")
     if report.additions:
         shown = report.additions[:SHOWN_ADDITIONS]
-        table("Runs to add", ("params#", "tokens#", "lr", "batch", "why"), map(_addition_row, shown))
+        table("Runs to add", ("params#", "tokens#", "lr", "batch", "why~"), map(_addition_row, shown))
         if len(shown) < len(report.additions):
             print(f"... and {len(report.additions) - len(shown)} more cells (--json shows all).")
     if report.fit is not None:
@@ -232,21 +231,21 @@ def _cell_row(cell: CellGrid) -> tuple[str, ...]:
         short_count(summary.tokens),
         str(summary.runs),
         str(summary.diverged),
-        _levels(cell.lr, lambda lr: f"{lr:.3g}"),
-        _levels(cell.batch_tokens, short_count),
+        str(len(cell.lr)),
+        str(len(cell.batch_tokens)),
         f"{summary.best_loss:.4f}",
-        f"{summary.best_lr:.3g}",
+        rough(summary.best_lr),
         count(summary.best_batch_tokens),
         ", ".join(summary.edges) or "-",
+        f"LR {_span(cell.lr, '{:.3g}'.format)}, batch {_span(cell.batch_tokens, short_count)}",
     )
 
 
-def _levels(levels: Sequence[float], write: Any) -> str:
-    """How many levels there are, and from where to where."""
+def _span(levels: Sequence[float], write: Callable[[float], str]) -> str:
+    """From where to where."""
     if not levels:
         return "-"
-    span = write(levels[0]) if len(levels) == 1 else f"{write(levels[0])} to {write(levels[-1])}"
-    return f"{len(levels)}: {span}"
+    return write(levels[0]) if len(levels) == 1 else f"{write(levels[0])} to {write(levels[-1])}"
 
 
 def _addition_row(item: Addition) -> tuple[str, ...]:

@@ -28,13 +28,13 @@ def command(json: Json = False, quiet: Quiet = False) -> None:
                 row["format"],
                 row["version"],
                 "/".join(row["suffixes"]),
+                "by tensor class" if row["groups"] else "one for all",
                 " ".join(row["needs"]) or "-",
                 ", ".join(row["schedules"]),
-                "by tensor class" if row["groups"] else "one for all",
             )
             for row in contents
         )
-        columns = ("format", "made for", "files", "needs", "schedules", "LR")
+        columns = ("format", "made for", "files", "LR", "needs~", "schedules~")
         render.table("Trainers' formats", columns, rows)
     Talk(quiet=quiet).then("hptransfer plan --params 7e9 --tokens 1e12 --format litgpt -o litgpt.yaml")
 

@@ -44,13 +44,13 @@ def command(context: typer.Context, json: Json = False, quiet: Quiet = False) ->
             (
                 law_id,
                 predicts(entry),
+                certainty(entry) + (" (experimental)" if _experimental(law_id) else ""),
                 entry["counts"].get("params", "do not enter"),
                 ranges(entry),
-                certainty(entry) + (" (experimental)" if _experimental(law_id) else ""),
             )
             for law_id, entry in entries().items()
         )
-        render.table("Published laws", ("law", "predicts", "params", "fitted on", "certainty"), rows)
+        render.table("Published laws", ("law", "predicts", "certainty", "params~", "fitted on~"), rows)
     Talk(quiet=quiet).then("hptransfer laws show step-law")
 
 
@@ -119,7 +119,7 @@ def _show(found: Iterable[Comparison], talk: Talk) -> None:
         )
         for one in said
     )
-    columns = ("law", "peak_lr#", "batch#", "critical batch#", "loss#", "out of range", "differs in")
+    columns = ("law", "peak_lr#", "batch#", "critical batch#", "loss#", "out of range", "differs in~")
     render.table("Published laws at the target", columns, rows)
     for one in found:
         if one.lacks is not None:

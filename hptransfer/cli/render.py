@@ -1,62 +1,56 @@
 """Tables and numbers for people, JSON for programs; what a record looks like stands in `render_*`.
 
-rich is imported where a table is drawn: JSON must not wait for it.
+rich is imported where something is drawn in colour: nothing else waits for it.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-import textwrap
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TextIO
 
-from hptransfer.quantities import scientific
+from hptransfer.cli import screen
+from hptransfer.cli.layout import Column, lay_out
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from hptransfer.law import Note
-
-PIPE_WIDTH = 200
-
-
-def console(stream: TextIO | None = None) -> Console:
-    """A console on a stream: colours and the terminal's width there, plain and wide in a pipe."""
-    from rich.console import Console
-
-    stream = sys.stdout if stream is None else stream
-    width = None if stream.isatty() else PIPE_WIDTH
-    return Console(file=stream, width=width, highlight=False, soft_wrap=False)
 
 
 def table(
     title: str, columns: Iterable[str], rows: Iterable[Iterable[str]], stream: TextIO | None = None
 ) -> None:
-    """Print a table; cells are text, never markup.
+    """Print a table that fits the terminal; cells are text, never markup.
 
-    Columns whose name ends in `#` hold numbers: right-aligned, and whole however narrow the terminal.
+    Columns whose name ends in `#` hold numbers: right-aligned, and whole however narrow the terminal. Those
+    in `~` hold remarks, which stand under their row where they do not fit beside it.
     """
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
+    stream = sys.stdout if stream is None else stream
+    laid = lay_out(list(map(Column.named, columns)), [list(row) for row in rows], screen.width(stream))
+    rule = ("─" if screen.speaks_unicode(stream) else "-") * laid.rule_width
+    titles = screen.fold(title, screen.width(stream)).splitlines()
+    styles = [*(["bold"] * len(titles)), *([""] * len(laid.head)), "dim", *([""] * len(laid.body))]
+    show_lines(zip([*titles, *laid.head, rule, *laid.body], styles, strict=True), stream)
+    print(file=stream)
+
+
+def show_lines(lines: Iterable[tuple[str, str]], stream: TextIO) -> None:
+    """Print lines, each in a style of rich's where the stream shows styles."""
+    if not screen.is_colored(stream):
+        print("\n".join(line for line, _ in lines), file=stream)
+        return
+    from rich.console import Console
     from rich.text import Text
 
+    painter = Console(file=stream, force_terminal=True, highlight=False, width=10_000)
+    for line, style in lines:
+        painter.print(Text(line, style=style), soft_wrap=True)
+
+
+def say(text: str, stream: TextIO | None = None) -> None:
+    """Print sentences: folded between words on a terminal, whole in a pipe."""
     stream = sys.stdout if stream is None else stream
-    grid = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1))
-    cells = [list(row) for row in rows]
-    for i, column in enumerate(columns):
-        if column.endswith("#"):
-            widest = max((len(row[i]) for row in cells), default=0)
-            grid.add_column(Text(column[:-1]), justify="right", overflow="fold", min_width=widest)
-        else:
-            grid.add_column(Text(column), overflow="fold")
-    for row in cells:
-        grid.add_row(*map(Text, row))
-    painter = console(stream)
-    with painter.capture() as captured:
-        painter.print(Text(title, style="bold"))
-        painter.print(grid)
-    print("\n".join(line.rstrip() for line in captured.get().splitlines()), end="\n\n", file=stream)
+    print(screen.prose(text, stream), file=stream)
 
 
 def print_json(content: Any) -> None:
@@ -76,8 +70,8 @@ def distinct(notes: Iterable[Note]) -> list[Note]:
 
 
 def folded(sentence: str) -> str:
-    """A sentence folded at 80 columns, indented from the second line on."""
-    return textwrap.fill(sentence, width=80, subsequent_indent="  ", break_long_words=False)
+    """A sentence folded for standard output: at the terminal's width, at 80 columns in a pipe."""
+    return screen.fold(sentence, screen.width(sys.stdout) if screen.is_terminal(sys.stdout) else 80)
 
 
 def signed(value: float | None) -> str:
@@ -87,12 +81,12 @@ def signed(value: float | None) -> str:
 
 def number(value: float | None) -> str:
     """A learning rate, or a dash."""
-    return "-" if value is None else scientific(value, 4)
+    return "-" if value is None else f"{value:.3e}"
 
 
 def rough(value: float) -> str:
     """A learning rate as the end of an interval."""
-    return scientific(value, 3)
+    return f"{value:.2e}"
 
 
 def count(value: float | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hptransfer.cli.render import table
+from hptransfer.cli.render import say, table
 from hptransfer.errors import plain
 
 if TYPE_CHECKING:
@@ -43,8 +43,8 @@ def show_checks(name: str) -> None:
     if name == "all":
         table(
             "Checks",
-            ("id", "name", "severity", "what"),
+            ("id", "name", "severity", "what~"),
             ((c.id, c.slug, c.severity, c.title) for c in CHECKS),
         )
     else:
-        print(explanation(find_check(name)).strip())
+        say(explanation(find_check(name)).strip())

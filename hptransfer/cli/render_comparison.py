@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from hptransfer.cli.render import count, interval, number, table
+from hptransfer.cli.render import count, interval, number, say, table
 from hptransfer.comparison.two_laws import where
 from hptransfer.errors import plain
 from hptransfer.quantities import short_count
@@ -27,10 +27,10 @@ def show_law_comparison(found: LawComparison) -> None:
         table("Planned for the target", columns, (_planned_row(one) for one in found.planned))
     for crossing in found.crossings:
         fixed = ", ".join(f"{short_count(value)} {name}" for name, value in crossing.fixed.items())
-        print(f"{crossing.quantity}: equal at {short_count(crossing.at)} {crossing.along} ({fixed}).")
+        say(f"{crossing.quantity}: equal at {short_count(crossing.at)} {crossing.along} ({fixed}).")
     for caveat in found.caveats:
-        print(f"Differs or unknown: {plain(caveat, limit=300)}")
-    print(plain(found.verdict, limit=1000))
+        say(f"Differs or unknown: {plain(caveat, limit=300)}")
+    say(plain(found.verdict, limit=1000))
 
 
 def _row(one: Difference) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from hptransfer.cli.render import print_json, table
+from hptransfer.cli.render import print_json, say, table
 from hptransfer.curves.laws import FORMULAS, CurveLaw, Extrapolation
 from hptransfer.curves.study import Study
 from hptransfer.errors import plain
@@ -64,8 +64,8 @@ def show_study(study: Study) -> None:
     for law in study.laws.values():
         coefficients = ((name, f"{value:.6g}") for name, value in law.coefficients.items())
         table(f"Law {law.name}", ("coefficient", "value#"), coefficients)
-        print(f"loss = {FORMULAS[law.name]}")
-        print(f"{law.points:,} points of {len(law.runs)} runs, mean absolute error {law.mean_abs_error:.4f}.")
+        say(f"loss = {FORMULAS[law.name]}")
+        say(f"{law.points:,} points of {len(law.runs)} runs, mean absolute error {law.mean_abs_error:.4f}.\n")
     _show_tests(study)
     if study.predictions:
         rows = (
@@ -77,7 +77,7 @@ def show_study(study: Study) -> None:
     if study.extrapolation is not None:
         found = study.extrapolation
         low, high = found.interval
-        print(
+        say(
             f"Run {plain(found.run)}, logged to step {found.last_step:,}: at step {found.final_step:,} "
             f"the loss is predicted as {found.loss:.4f}, 90 % interval {low:.4f} to {high:.4f}."
         )

@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TextIO
 
-from hptransfer.cli.render import count, table
+from hptransfer.cli.render import count, ratio, rough, say, table
 from hptransfer.errors import plain
 from hptransfer.losses.law import loss_formula
-from hptransfer.quantities import scientific, short_count
+from hptransfer.quantities import short_count
 
 if TYPE_CHECKING:
     from hptransfer.law import Choices, Fit, Law, PowerLaw, Uncertainty
@@ -30,7 +30,7 @@ def show_law(law: Law, *, stream: TextIO) -> None:
     ]
     table(f"Law {plain(law.id)}: {plain(law.title)}", ("", "term", "value#", "90 % interval"), rows, stream)
     if law.loss is not None:
-        print(f"Loss of a well-tuned run = {loss_formula(law.loss)}", file=stream)
+        say(f"Loss of a well-tuned run = {loss_formula(law.loss)}\n", stream)
     if law.fit is None:
         return
     cells = (
@@ -40,23 +40,32 @@ def show_law(law: Law, *, stream: TextIO) -> None:
             str(c.runs),
             str(c.diverged),
             f"{c.best_loss:.4f}",
-            scientific(c.best_lr, 3),
+            rough(c.best_lr),
             count(c.best_batch_tokens),
             ", ".join(c.edges) or "-",
         )
         for c in law.fit.cells
     )
-    columns = ("params#", "tokens#", "runs#", "diverged#", "best loss#", "at lr#", "at batch#", "on the edge")
+    columns = (
+        "params#",
+        "tokens#",
+        "runs#",
+        "diverged#",
+        "best loss#",
+        "at lr#",
+        "at batch#",
+        "on the edge~",
+    )
     table("Cells", columns, cells, stream)
     if law.fit.track_record is not None:
-        print(f"Track record: {law.fit.track_record.verdict}", file=stream)
+        say(f"Track record: {law.fit.track_record.verdict}\n", stream)
     if law.fit.data_share:
         _show_shares(law.fit, stream)
     if law.fit.choices is not None:
         _show_choices(law.fit.choices, stream)
     if law.fit.set_aside:
         aside = ((item.reason, str(item.runs), plain(item.example)) for item in law.fit.set_aside)
-        table("Set aside", ("why", "runs#", "for example"), aside, stream)
+        table("Set aside", ("why", "runs#", "for example~"), aside, stream)
 
 
 def _show_shares(record: Fit, stream: TextIO) -> None:
@@ -73,7 +82,7 @@ def _show_shares(record: Fit, stream: TextIO) -> None:
 def _show_choices(choices: Choices, stream: TextIO) -> None:
     """Print what was averaged and how it did on cells left out of its fit."""
     rows = (
-        (m.family, scientific(m.fade, 2), f"{100 * math.expm1(min(m.excess, 1.0)):.3f} %", f"{m.weight:.0%}")
+        (m.family, f"{m.fade:.1e}", f"{100 * math.expm1(min(m.excess, 1.0)):.3f} %", f"{m.weight:.0%}")
         for m in choices.members
     )
     scatter = ", ".join(f"{name} {value:.0%}" for name, value in choices.offset_std.items())
@@ -93,7 +102,7 @@ def _coefficient_rows(name: str, power: PowerLaw) -> Iterable[tuple[str, ...]]:
     yield (
         name,
         "coefficient",
-        scientific(math.exp(power.log_coefficient)),
+        ratio(math.exp(power.log_coefficient)),
         _spread(power, 0, exponential=True),
     )
     for i, (term, exponent) in enumerate(power.exponents.items(), start=1):

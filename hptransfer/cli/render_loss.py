@@ -7,42 +7,39 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from hptransfer.cli.render import interval, percent, table
+from hptransfer.cli.render import interval, percent, say, table
 from hptransfer.errors import plain
 from hptransfer.losses.law import loss_formula
 from hptransfer.quantities import short_count
 
 if TYPE_CHECKING:
-    from hptransfer.evidence.backtesting import Backtest, Selection
+    from hptransfer.evidence.backtesting import Backtest, MethodResult, Selection
     from hptransfer.law import LossLaw, Note
     from hptransfer.losses.fitting import LossBacktest
     from hptransfer.losses.law import Forecast
 
 
 def show_backtest(result: Backtest) -> None:
-    """Print one row a split and method, and the verdict."""
-    rows = []
+    """Print a table a split with a row a method, and the verdict."""
+    columns = ("plans by", "cells#", "mean excess#", "worst#", "off grid#", "90 % held#", "refused~")
     for split in result.splits:
-        for i, method in enumerate(split.methods):
-            held = [
-                c for cell in method.cells for c in (cell.lr_covered, cell.batch_covered) if c is not None
-            ]
-            rows.append(
-                (
-                    f"{split.name} ({split.training_cells} cells left)" if i == 0 else "",
-                    plain(method.method),
-                    str(len(method.cells)),
-                    percent(method.mean_excess),
-                    percent(method.worst_excess),
-                    str(sum(cell.clamped for cell in method.cells)),
-                    f"{sum(held)} of {len(held)}" if held else "-",
-                )
-            )
-            if method.refused is not None:
-                rows.append(("", plain(method.refused, limit=120), "", "", "", "", ""))
-    columns = ("held out", "plans by", "cells#", "mean excess#", "worst#", "off grid#", "90 % held#")
-    table("Excess loss at held-out scales", columns, rows)
-    print(result.verdict)
+        left = f"{split.training_cells} cells left to fit"
+        table(f"Excess loss, held out: {plain(split.name)} ({left})", columns, map(_priced, split.methods))
+    say(result.verdict)
+
+
+def _priced(method: MethodResult) -> tuple[str, ...]:
+    """What one method's plans lost, and how often its intervals held."""
+    held = [c for cell in method.cells for c in (cell.lr_covered, cell.batch_covered) if c is not None]
+    return (
+        plain(method.method),
+        str(len(method.cells)),
+        percent(method.mean_excess),
+        percent(method.worst_excess),
+        str(sum(cell.clamped for cell in method.cells)),
+        f"{sum(held)} of {len(held)}" if held else "-",
+        plain(method.refused or "", limit=300),
+    )
 
 
 def show_selection(selection: Selection) -> None:
@@ -58,9 +55,9 @@ def show_selection(selection: Selection) -> None:
         )
         for score in selection.scores
     )
-    columns = ("form", "mean excess#", "minus default#", "deviation#", "cells#", "refused somewhere")
+    columns = ("form", "mean excess#", "minus default#", "deviation#", "cells#", "refused somewhere~")
     table("Forms on the same held-out cells", columns, rows)
-    print(selection.verdict)
+    say(selection.verdict)
 
 
 def loss_content(
@@ -92,20 +89,20 @@ def show_loss_law(law: LossLaw, *, target: Forecast | None, backtest: LossBackte
         rows.append(("", "growth of exponent", f"{law.interaction.growth:.4f}", "growth"))
     intervals = {} if fit is None else fit.intervals
     cells = ((a, b, value, interval(intervals.get(key), "{:.4g}".format)) for a, b, value, key in rows)
-    print(f"Loss = {loss_formula(law)}")
+    say(f"Loss = {loss_formula(law)}\n")
     table("Coefficients", ("", "", "value#", "90 % interval"), cells)
     if fit is not None:
         held = "-" if fit.held_out_error is None else f"{fit.held_out_error:.2%}"
-        print(
+        say(
             f"{fit.points} points, form {fit.form}; 90 % of losses lie within {1.645 * fit.residual_std:.2%} "
             f"of the fit; mean error at larger compute held out: {held}."
         )
     if backtest is not None:
-        print(_loss_backtest(backtest))
+        say(_loss_backtest(backtest))
     if target is not None:
         where = f"{short_count(target.params)} params, {short_count(target.tokens)} tokens"
         far = "inside" if target.beyond == 0 else f"{math.exp(target.beyond):.3g}x beyond"
-        print(
+        say(
             f"Expected loss at {where}: {target.loss:.4f}, 90 % interval "
             f"{interval(target.interval, '{:.4f}'.format)} ({far} the points); "
             f"10 % more compute is worth {-math.log(1.1) * target.slope:.4f}."

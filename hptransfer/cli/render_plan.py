@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from hptransfer.cli.render import count, folded, interval, number, ratio, table
+from hptransfer.cli.render import count, folded, interval, number, ratio, say, table
 from hptransfer.errors import plain
 from hptransfer.quantities import scientific, short_count
 
@@ -89,7 +89,8 @@ def show_plan(plan: Plan, *, explain: bool, cost: CostOfBeingWrong | None = None
     )
     outside = [f"{name} {r.factor:.3g}x" for name, r in plan.reach.items() if r.factor > 1]
     inside = "inside the law's fitted range" if plan.reach else "the law states no fitted range"
-    print(f"Extrapolates: {', '.join(outside) + ' beyond the fitted range' if outside else 'no, ' + inside}.")
+    how_far = f"{', '.join(outside)} beyond the fitted range" if outside else f"no, {inside}"
+    print(folded(f"Extrapolates: {how_far}."))
     record = None if plan.law.fit is None else plan.law.fit.track_record
     if record is not None:
         print(folded(f"Track record: {plain(record.verdict, limit=1000)}"))
@@ -99,7 +100,7 @@ def show_plan(plan: Plan, *, explain: bool, cost: CostOfBeingWrong | None = None
         show_param_groups(plan.param_groups)
     if explain:
         rows = ((name, origin.formula, origin.source) for name, origin in plan.origins.items())
-        table("How each value came about", ("value", "formula", "source"), rows)
+        table("How each value came about", ("value", "formula", "source~"), rows)
         if plan.weight_decay_independent is not None:
             independent = scientific(plan.weight_decay_independent)
             print(
@@ -142,12 +143,12 @@ def show_param_groups(groups: ParamGroups) -> None:
         for class_name, one in groups.groups.items()
     )
     table(f"Tensor classes ({model.rule_set}; {model.source})", ("class", *(f"{n}#" for n in used)), rows)
-    print(f"Attention logits: {ratio(model.attention_scale)} = {model.attention_scale_formula}.")
-    print(f"Residual branch: {ratio(model.residual_multiplier)} = {model.residual_formula}.")
+    say(f"Attention logits: {ratio(model.attention_scale)} = {model.attention_scale_formula}.")
+    say(f"Residual branch: {ratio(model.residual_multiplier)} = {model.residual_formula}.\n")
     chosen = ", ".join(f"{name}={choice}" for name, choice in model.chosen.items())
     if groups.alternatives:
         others = (row for item in groups.alternatives for row in _alternative_rows(item))
-        columns = ("--rule", "field", "value#", "classes", "said by")
+        columns = ("--rule", "field", "value#", "classes~", "said by~")
         table(f"Other choices (chosen: {chosen})", columns, others)
 
 

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from hptransfer.cli.render import number, print_json, table
+from hptransfer.cli.render import number, print_json, say, table
 from hptransfer.cli.talk import Talk
 from hptransfer.errors import plain
 from hptransfer.law import Note
@@ -134,8 +134,8 @@ def show_kinds(*, json: bool) -> None:
         )
         for name, kind in KINDS.items()
     )
-    table("Schedules", ("name", "what", "options", "source"), rows)
-    print("Decays: " + ", ".join(DECAYS) + ".")
+    table("Schedules", ("name", "what", "options~", "source~"), rows)
+    say("Decays: " + ", ".join(DECAYS) + ".")
 
 
 def _shown(value: object) -> str:
@@ -164,7 +164,9 @@ def show_converted(converted: Converted, *, json: bool) -> None:
     ]
     table("Moved peak LR", ("", "value#", "from"), rows)
     measured = ((f"{m.exponent:g}", m.setting, m.source, m.certainty) for m in EXPONENTS)
-    table("Exponents of the best LR in the horizon", ("exponent#", "setting", "source", ""), measured)
+    table(
+        "Exponents of the best LR in the horizon", ("exponent#", "setting", "source~", "certainty~"), measured
+    )
 
 
 def show_extension(extension: Extension, *, json: bool) -> None:
@@ -194,7 +196,7 @@ def show_branches(branches: Sequence[Branch], total: int, separate: int, *, json
         return
     rows = ((f"{b.end:,}", f"{b.start:,}", f"{b.end - b.start:,}") for b in branches)
     table("Branches of one trunk", ("horizon#", "save and leave at step#", "decay steps#"), rows)
-    print(f"{total:,} updates in all; {separate:,} as separate runs ({1 - total / separate:.0%} saved).")
+    say(f"{total:,} updates in all; {separate:,} as separate runs ({1 - total / separate:.0%} saved).")
 
 
 def show_merge(multipliers: FloatArray, weights: FloatArray, *, json: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from hptransfer.cli.render import number, ratio, signed, table
+from hptransfer.cli.render import number, ratio, say, signed, table
 from hptransfer.errors import plain
 
 if TYPE_CHECKING:
@@ -28,13 +28,13 @@ def show_transfer(found: Iterable[Transfer]) -> None:
             )
             for at in one.widths
         )
-        columns = ("width#", "depth#", "runs#", "usable LRs#", "best loss#", "best lr#", "left out because")
+        columns = ("width#", "depth#", "runs#", "usable LRs#", "best loss#", "best lr#", "left out because~")
         name = plain(one.parametrization or "all runs")
         table(name, columns, rows)
         for drift in one.drifts[1:]:
             interval_text = f"90 % {drift.low:+.3f} to {drift.high:+.3f}"
-            print(f"{name}: {drift.per_doubling:+.3f} log2 per doubling of {drift.of} ({interval_text}).")
-        print(f"{name}: {one.verdict}. {one.message}")
+            say(f"{name}: {drift.per_doubling:+.3f} log2 per doubling of {drift.of} ({interval_text}).")
+        say(f"{name}: {one.verdict}. {one.message}\n")
 
 
 def show_shapes(contents: Sequence[dict[str, Any]], *, seq_len: int) -> None:
@@ -72,6 +72,6 @@ def show_coordinates(found: Iterable[CoordinateCheck]) -> None:
             for layer in one.layers
         )
         name = plain(one.parametrization or "all rows")
-        columns = ("layer", "kind", "of", "first#", "trained#", "verdict", "")
+        columns = ("layer", "kind", "of", "first#", "trained#", "verdict", "note~")
         table(f"{name}: exponents of width", columns, rows)
-        print(f"{name}: {one.verdict}. {one.looks_like}")
+        say(f"{name}: {one.verdict}. {one.looks_like}\n")

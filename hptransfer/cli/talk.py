@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from hptransfer.cli import screen
 from hptransfer.cli.streams import tell
 from hptransfer.errors import plain
 from hptransfer.files import STANDARD_STREAM, Written
@@ -21,10 +22,14 @@ class Talk:
         self._quiet = quiet
 
     def say(self, text: str) -> None:
-        """Say one line, after the data that was printed before it."""
+        """Say something, after the data that was printed before it: folded on a terminal, else one line."""
+        self._tell(screen.prose(text, sys.stderr))
+
+    def _tell(self, line: str) -> None:
+        """Say a line that may be copied, so whole: a command, a path."""
         if not self._quiet:
             sys.stdout.flush()
-            tell(text)
+            tell(line)
 
     def warn(self, notes: Iterable[Note]) -> None:
         """Say coded warnings, a line each."""
@@ -34,8 +39,8 @@ class Talk:
     def wrote(self, written: Written, path: str) -> None:
         """Say what happened to an output file."""
         if path != STANDARD_STREAM:
-            self.say(f"{written.value} {plain(path)}")
+            self._tell(f"{written.value} {plain(path)}")
 
     def then(self, command: str) -> None:
         """Name the next command."""
-        self.say(f"next: {command}")
+        self._tell(f"next: {command}")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hptransfer.cli import render
+from hptransfer.cli import render, screen
 from tests.cli.conftest import Run
 
 PLAN = ("plan", "--params", "7e9", "--tokens", "1e12")
@@ -48,7 +48,7 @@ def test_a_plan_names_the_next_command(run: Run) -> None:
 
 def test_numbers_stay_whole_in_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """Words fold, digits don't."""
-    monkeypatch.setattr(render, "PIPE_WIDTH", 24)
+    monkeypatch.setattr(screen, "PIPE_WIDTH", 24)
     stream = io.StringIO()
     render.table("", ("name", "a_long_heading#"), [("some words that fold", "1,234,567")], stream)
     assert "1,234,567" in stream.getvalue()
