@@ -103,12 +103,9 @@ def show_plan(plan: Plan, *, explain: bool, cost: CostOfBeingWrong | None = None
         table("How each value came about", ("value", "formula", "source~"), rows)
         if plan.weight_decay_independent is not None:
             independent = scientific(plan.weight_decay_independent)
-            print(
-                folded(
-                    "Weight decay is PyTorch's: a weight shrinks by LR * weight decay. Where the optimizer "
-                    "leaves the LR out (Composer's DecoupledAdamW): peak LR * weight decay = "
-                    f"{independent}."
-                )
+            say(
+                "Weight decay is PyTorch's: a weight shrinks by LR * weight decay. Where the optimizer leaves "
+                f"the LR out (Composer's DecoupledAdamW): peak LR * weight decay = {independent}."
             )
 
 
