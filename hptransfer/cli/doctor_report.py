@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hptransfer.cli.blocks import show_heat
 from hptransfer.cli.render import count, rough, say, table
 from hptransfer.cli.sweep_options import reading_options
 from hptransfer.errors import plain
@@ -175,6 +176,7 @@ def show(report: Report) -> None:
             "at batch#",
         )
         table("Cells", (*columns, "on the edge~", "tried~"), map(_cell_row, report.diagnosis.best.cells))
+        show_heat(report.diagnosis.best.sweep)
     findings = list(_findings(report))
     if report.diagnosis is not None or findings:
         say("Wrong or worth knowing:" if findings else "Nothing is wrong.")

@@ -63,6 +63,7 @@ def command(
     Writes the law as JSON; shows the fitted law, its intervals, and what was set aside and why.
     """
     from hptransfer.cli import render, render_law
+    from hptransfer.cli.blocks import show_heat
     from hptransfer.cli.progress import progress_bar
     from hptransfer.decay_conventions import CONVENTIONS, counted_as
     from hptransfer.evidence.backtesting import with_track_record
@@ -93,7 +94,9 @@ def command(
     if json and not to_stdout:
         render.print_json(render_law.law_content(law))
     else:
-        render_law.show_law(law, stream=sys.stderr if to_stdout else sys.stdout)
+        shown_on = sys.stderr if to_stdout else sys.stdout
+        render_law.show_law(law, stream=shown_on)
+        show_heat(sweep, shown_on)
     talk.warn(law.warnings)
     talk.wrote(written, output)
     if plot is not None:

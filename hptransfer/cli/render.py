@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from hptransfer.cli import screen
@@ -29,22 +29,24 @@ def table(
     laid = lay_out(list(map(Column.named, columns)), [list(row) for row in rows], screen.width(stream))
     rule = ("─" if screen.speaks_unicode(stream) else "-") * laid.rule_width
     titles = screen.fold(title, screen.width(stream)).splitlines()
-    styles = [*(["bold"] * len(titles)), *([""] * len(laid.head)), "dim", *([""] * len(laid.body))]
-    show_lines(zip([*titles, *laid.head, rule, *laid.body], styles, strict=True), stream)
-    print(file=stream)
+    styles = [*(["bold"] * len(titles)), *([""] * len(laid.head)), "dim", *([""] * len(laid.body)), ""]
+    lines = [*titles, *laid.head, rule, *laid.body, ""]
+    show_spans([[span] for span in zip(lines, styles, strict=True)], stream)
 
 
-def show_lines(lines: Iterable[tuple[str, str]], stream: TextIO) -> None:
-    """Print lines, each in a style of rich's where the stream shows styles."""
+def show_spans(lines: Iterable[Sequence[tuple[str, str]]], stream: TextIO) -> None:
+    """Print lines made of pieces of text, each in a style of rich's where the stream shows styles."""
     if not screen.is_colored(stream):
-        print("\n".join(line for line, _ in lines), file=stream)
+        print("\n".join("".join(text for text, _ in line).rstrip() for line in lines), file=stream)
         return
     from rich.console import Console
     from rich.text import Text
 
     painter = Console(file=stream, force_terminal=True, highlight=False, width=10_000)
-    for line, style in lines:
-        painter.print(Text(line, style=style), soft_wrap=True)
+    for line in lines:
+        painted = Text.assemble(*line)
+        painted.rstrip()
+        painter.print(painted, soft_wrap=True)
 
 
 def say(text: str, stream: TextIO | None = None) -> None:

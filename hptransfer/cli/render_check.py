@@ -21,14 +21,14 @@ def show_report(report: Report, talk: Talk) -> None:
 
     for finding in report.findings:
         place = plain(finding.file) + ("" if finding.line is None else f":{finding.line}")
-        print(f"{place}: {finding.severity} {finding.id} {finding.slug}: {plain(finding.message, limit=600)}")
-        print(f"    fix: {plain(finding.fix, limit=600)}")
+        say(f"{place}: {finding.severity} {finding.id} {finding.slug}: {plain(finding.message, limit=600)}")
+        say(f"    fix: {plain(finding.fix, limit=600)}")
     for item in report.overridden:
         if item.by != "baseline":  # which may hold thousands: they are counted
             found = item.finding
-            print(f"{plain(found.file)}: {_SILENCED[item.by]} {found.id} {found.slug} ({plain(item.reason)})")
+            say(f"{plain(found.file)}: {_SILENCED[item.by]} {found.id} {found.slug} ({plain(item.reason)})")
     for trouble in report.unreadable:
-        print(f"{plain(trouble.file)}: unreadable: {plain(trouble.message, limit=600)}")
+        say(f"{plain(trouble.file)}: unreadable: {plain(trouble.message, limit=600)}")
     print(summary(report))
     if not report.checked and not report.unreadable:
         talk.say("no config was found. A config comes from `hptransfer plan ... -o CONFIG.yaml`.")

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from hptransfer.cli.blocks import show_planned_course
 from hptransfer.cli.render import count, folded, interval, number, ratio, say, table
 from hptransfer.errors import plain
 from hptransfer.quantities import scientific, short_count
@@ -87,6 +88,7 @@ def show_plan(plan: Plan, *, explain: bool, cost: CostOfBeingWrong | None = None
         ("", "run#", "optimum#", "90 % interval", "from"),
         _plan_rows(plan),
     )
+    show_planned_course(plan)
     outside = [f"{name} {r.factor:.3g}x" for name, r in plan.reach.items() if r.factor > 1]
     inside = "inside the law's fitted range" if plan.reach else "the law states no fitted range"
     how_far = f"{', '.join(outside)} beyond the fitted range" if outside else f"no, {inside}"
@@ -94,6 +96,8 @@ def show_plan(plan: Plan, *, explain: bool, cost: CostOfBeingWrong | None = None
     record = None if plan.law.fit is None else plan.law.fit.track_record
     if record is not None:
         print(folded(f"Track record: {plain(record.verdict, limit=1000)}"))
+    if cost is not None or plan.param_groups is not None or explain:
+        print()
     if cost is not None:
         show_cost(cost)
     if plan.param_groups is not None:
@@ -197,8 +201,8 @@ def _plan_rows(plan: Plan) -> Iterable[tuple[str, ...]]:
         bounds = interval(plan.loss_interval, "{:.4f}".format)
         yield ("expected loss", "", f"{plan.loss:.4f}", bounds, "the law")
     if plan.excess is not None and plan.excess_flops is not None:
-        waste = f"{plan.excess_flops:.1%} of the FLOPs"
-        yield ("excess loss", f"{plan.excess:+.2%}", "", waste, "the law")
+        yield ("excess loss", f"{plan.excess:+.2%}", "", "", "the law")
+        yield ("FLOPs it wastes", f"{plan.excess_flops:.1%}", "", "", "the law")
 
 
 def _whose(source: str, law: Law) -> str:

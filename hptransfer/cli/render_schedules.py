@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from hptransfer.cli.blocks import show_course
 from hptransfer.cli.render import number, print_json, say, table
 from hptransfer.cli.talk import Talk
 from hptransfer.errors import plain
@@ -103,6 +104,9 @@ def show_schedules(schedules: Mapping[str, Schedule]) -> None:
     )
     columns = ("schedule", "steps#", "peak_lr#", "area#", "mean#", "final ratio#", "best peak LR, relative#")
     table("Sums over all updates", columns, summary)
+    longest = max(map(len, map(plain, schedules)))
+    for spec, made in schedules.items():
+        show_course(made, plain(spec).ljust(longest))
 
 
 def _factors(schedules: Iterable[Schedule]) -> list[float]:
