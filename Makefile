@@ -6,9 +6,10 @@ READY  := $(VENV)/.ready
 ORACLE ?= .venv-oracle
 TRAINERS ?= .venv-trainers
 BROWSER ?= .venv-browser
+SITE    ?= .venv-site
 
 .DEFAULT_GOAL := help
-.PHONY: help demo proof test test-oracle test-trainers test-browser check bench evidence format docs clean
+.PHONY: help demo proof test test-oracle test-trainers test-browser check bench evidence format docs site clean
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -41,6 +42,14 @@ format: $(READY) ## format and fix what can be fixed
 
 docs: $(READY) ## rewrite the generated pages
 	$(BIN)/python docs/generate.py
+
+$(SITE)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(SITE)
+	$(SITE)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	@touch $@
+
+site: $(SITE)/.ready ## build the documentation as a site, in site/; a broken link fails
+	NO_MKDOCS_2_WARNING=1 $(SITE)/bin/mkdocs build --strict
 
 $(ORACLE)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(ORACLE)
@@ -88,4 +97,4 @@ evidence: $(READY) ## rerun every figure that was asked for and print one table
 	$(BIN)/python benchmarks/evidence.py
 
 clean: ## remove what make made
-	rm -rf $(VENV) $(ORACLE) $(TRAINERS) $(BROWSER) demo-out proof-out .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) $(ORACLE) $(TRAINERS) $(BROWSER) $(SITE) site demo-out proof-out .pytest_cache .ruff_cache .mypy_cache .hypothesis

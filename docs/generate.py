@@ -11,6 +11,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from schema_tables import schemas_page
+
 from hptransfer import published, schemas
 from hptransfer.checks import checks_page
 from hptransfer.parametrizations import CLASSES, RuleSet, Steps, rule_set, rule_set_ids
@@ -136,6 +138,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "checks.md": checks_page,
     "rules.md": parametrization_tables,
     "trainers.md": trainers_page,
+    "schemas.md": schemas_page,
 }
 
 
