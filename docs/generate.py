@@ -8,10 +8,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from schema_tables import schemas_page
+from shown import agrees, copy_sweep, refill
 
 from hptransfer import published, schemas
 from hptransfer.checks import checks_page
@@ -132,6 +134,9 @@ side by side at your target. Left out: Zhou et al. (arXiv:2601.05049), whose sou
 batch.
 """
 
+SHOWN = ("tutorial.md",)
+"""Hand-written pages whose commands are run and whose outputs are filled in."""
+
 PAGES: dict[str, Callable[[], str]] = {
     "cli.md": cli_reference,
     "laws.md": law_table,
@@ -142,12 +147,23 @@ PAGES: dict[str, Callable[[], str]] = {
 }
 
 
+def shown(name: str) -> str:
+    """A hand-written page with the outputs of its commands as they are now; what agrees is left as it is."""
+    page = (DOCS / name).read_text(encoding="utf-8")
+    with tempfile.TemporaryDirectory() as folder:
+        copy_sweep(Path(folder))
+        filled = refill(page, Path(folder))
+    return page if agrees(page, filled) else filled
+
+
 def main() -> int:
     """Write the pages, or report stale ones; exit code 1 when --check found any."""
     checking = "--check" in sys.argv[1:]
     stale = []
     files = {name: NOTICE + make().rstrip() + "\n" for name, make in PAGES.items()}
     files |= {f"schemas/{name}.json": schema_to_json(name) for name in schemas.MODELS}
+    if not checking:  # a test runs the pages' commands and compares, so --check need not
+        files |= {name: shown(name) for name in SHOWN}
     for name, text in files.items():
         path = DOCS / name
         if not path.exists() or path.read_text(encoding="utf-8") != text:
