@@ -38,6 +38,7 @@ Certainty = Literal["verified", "second-hand", "recalled", "uncertain", "fitted"
 ParamsKind = Literal["non-embedding", "total", "active", "unspecified"]
 LossUnit = Literal["nats", "bits", "bpb", "perplexity"]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Scale = Annotated[float, Field(ge=1e-40, le=1e40)]  # far beyond any run: ratios of two stay finite
 
 
@@ -67,7 +68,7 @@ class Bend(Record):
     input: Input
     middle: FiniteFloat  # natural log
     scale: Positive  # natural logs
-    variance: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    variance: NonNegative
     mimicked: tuple[FiniteFloat, ...]  # (log_coefficient, *exponents)
 
 
@@ -84,11 +85,9 @@ class Uncertainty(Record):
 
     covariance: tuple[tuple[FiniteFloat, ...], ...]  # of (log_coefficient, *exponents), in that order
     quantile: Positive = 1.6448536269514722  # two-sided 90 %: normal, or Student's t with few cells
-    structural_std: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0  # natural logs, inside the range
-    structural_slope: Annotated[float, Field(ge=0, allow_inf_nan=False)] = (
-        0.0  # logs per log beyond the range
-    )
-    cell_std: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0  # scatter of one cell's own optimum
+    structural_std: NonNegative = 0.0  # natural logs, inside the range
+    structural_slope: NonNegative = 0.0  # logs per log beyond the range
+    cell_std: NonNegative = 0.0  # scatter of one cell's own optimum
     cell_df: Positive | None = None  # degrees of freedom behind the cells' scatter
     between: tuple[tuple[FiniteFloat, ...], ...] | None = None  # covariance over what was averaged
     form: tuple[FiniteFloat, ...] | None = None  # an equally good law minus this one
@@ -199,7 +198,7 @@ class LossFit(Record):
     resamples: int
     residual_std: Positive  # log loss: noise and lack of fit of single points, 90 % within 1.645 times it
     p_values: dict[str, FiniteFloat] = {}  # of richer forms against the one chosen before, held-out compute
-    held_out_error: Positive | None = None  # mean absolute error in log loss of compute not fitted on
+    held_out_error: NonNegative | None = None  # mean absolute error in log loss of compute not fitted on
     intervals: dict[str, tuple[FiniteFloat, FiniteFloat]] = {}  # 90 %, of resampled coefficients by name
     at_bounds: tuple[str, ...] = ()  # coefficients that ended at an end of their box
 
@@ -212,7 +211,7 @@ class LossLaw(Record):
     `fitted_on`, where flops (6 params tokens) counts too.
     """
 
-    floor: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    floor: NonNegative = 0.0
     terms: Annotated[tuple[LossTerm, ...], Field(min_length=1)]
     outer_exponent: Positive = 1.0
     interaction: LossInteraction | None = None
@@ -303,7 +302,7 @@ class Repeats(Record):
 
     runs: int
     degrees: int  # of freedom
-    std: Annotated[float, Field(ge=0, allow_inf_nan=False)]  # of log loss, pooled
+    std: NonNegative  # of log loss, pooled
 
 
 class CellInfluence(Record):

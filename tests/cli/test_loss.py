@@ -52,6 +52,18 @@ def test_runs_that_differ_in_lr_and_rows_without_a_loss_are_named(run: Run, tmp_
     assert (done.code, "untuned-runs" in done.err, "rows-set-aside" in done.err) == (0, True, True)
 
 
+def test_points_without_any_noise_are_no_error(run: Run, tmp_path: Path) -> None:
+    """Nine points of one exact law: held-out compute is predicted to the last digit."""
+    rows = [
+        f"{n},{d},{1.8 + 480 / n**0.35 + 2080 / d**0.37}" for n in (1e7, 1e8, 1e9) for d in (1e9, 1e10, 1e11)
+    ]
+    (tmp_path / "points.csv").write_text("\n".join(["params,tokens,loss", *rows]) + "\n")
+    done = run("loss", "points.csv", "--params", "7e9", "--tokens", "1e12", "--json")
+    assert done.code == 0
+    expected = 1.8 + 480 / 7e9**0.35 + 2080 / 1e12**0.37
+    assert abs(json.loads(done.out)["target"]["loss"] / expected - 1) < 1e-3
+
+
 def test_half_a_target_and_a_missing_column_are_usage_errors(run: Run, tmp_path: Path) -> None:
     _write(tmp_path / "points.csv")
     half = run("loss", "points.csv", "--params", "7B")
