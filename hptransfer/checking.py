@@ -328,6 +328,7 @@ def plan_again(config: TrainConfig, law: Law, batch_tokens: float | None) -> Pla
         experts=asked.experts,
         flops_per_token=asked.flops_per_token,
         params_kind=config.target.params_kind,
+        batch_rule=asked.batch_rule,
     )
     planned = plan(law, target, rounding=asked.rounding)
     if asked.schedule is not None:

@@ -135,6 +135,7 @@ class Asked(ConfigRecord):
     scaling: Scaling | None = None  # from which proxy to which target, where a parametrization was asked for
     schedule: Name | None = None  # NAME[:OPTION=VALUE,...] in place of that of the law's runs
     proxy_schedule: Name | None = None  # that of the law's runs, where the user named it
+    batch_rule: Name | None = None  # NAME[:SETTING=VALUE,...]: how the LR follows the batch, where named
 
 
 _ASKED_BY_SOME = (
@@ -146,6 +147,7 @@ _ASKED_BY_SOME = (
     "scaling",
     "schedule",
     "proxy_schedule",
+    "batch_rule",
 )  # where given
 
 
@@ -243,6 +245,7 @@ def _config(plan: Plan, law_reference: LawReference, anchors: Sequence[Anchor]) 
             scaling=None if groups is None else groups.scaling,
             schedule=None if change is None else change.wanted,
             proxy_schedule=None if change is None else change.proxy,
+            batch_rule=plan.target.batch_rule,
         ),
         planned=values,
         origin=_origins(plan),

@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from hptransfer import __version__
-from hptransfer.errors import UsageError, did_you_mean, plain
+from hptransfer.batch_exponent import lr_batch_test
+from hptransfer.errors import RefusalError, UsageError, did_you_mean, plain
 from hptransfer.estimators import near_optimal, surface
 from hptransfer.estimators.common import Estimate, Estimator, FitOptions
 from hptransfer.evidence.soundness import examine
-from hptransfer.law import Evidence, Fit, Input, Law, Note, SetAsideCount, Source
+from hptransfer.law import Evidence, ExponentTest, Fit, Input, Law, Note, SetAsideCount, Source
 from hptransfer.losses.fitting import loss_part
 from hptransfer.published import law_ids
 from hptransfer.sweep import FloatArray, Sweep, SweepSource
@@ -124,9 +125,18 @@ def _fit_record(sweep: Sweep, options: FitOptions, estimate: Estimate, evidence:
         choices=estimate.choices,
         bend=dict(estimate.bend),
         evidence=evidence,
+        lr_batch=_lr_batch(sweep, options),
         draw_columns=estimate.draw_columns,
         draws=tuple(tuple(row) for row in estimate.draws.tolist()),
     )
+
+
+def _lr_batch(sweep: Sweep, options: FitOptions) -> ExponentTest | None:
+    """Whether the LR is linear in the batch, as far as the runs say; `hptransfer batch` says why not."""
+    try:
+        return lr_batch_test(sweep, threshold=options.threshold)
+    except RefusalError:
+        return None
 
 
 def _source(source: SweepSource) -> Source:

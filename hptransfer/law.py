@@ -342,6 +342,21 @@ class TrackRecord(Record):
     verdict: str
 
 
+class ExponentTest(Record):
+    """How the best LR moves with the batch inside single cells: LR ~ batch^value at fixed params and tokens.
+
+    `flattens` is the change of that exponent per e-fold of batch with its 90 % interval; negative where the
+    LR saturates. It is about each cell's own batches, not about the law's optimum.
+    """
+
+    value: FiniteFloat
+    interval: tuple[FiniteFloat, FiniteFloat]  # 90 %, clustered by cell
+    cells: Annotated[int, Field(gt=0)]
+    slices: Annotated[int, Field(gt=0)]  # (cell, batch) pairs with their best LR inside their grid
+    flattens: tuple[FiniteFloat, FiniteFloat, FiniteFloat] | None = None  # value, low, high
+    verdict: str
+
+
 class Fit(Record):
     """How a fitted law came about.
 
@@ -364,6 +379,7 @@ class Fit(Record):
     choices: Choices | None = None
     bend: dict[str, Curvature] = {}
     evidence: Evidence | None = None
+    lr_batch: ExponentTest | None = None  # None where the runs cannot say
     track_record: TrackRecord | None = None
     draw_columns: tuple[str, ...] = ()
     draws: tuple[tuple[FiniteFloat, ...], ...] = ()  # one bootstrap draw a line in the file

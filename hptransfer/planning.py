@@ -7,6 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from hptransfer.batch_following import (
+    LrFollows,
+    follow,
+    following_notes,
+    moved_betas,
+    named_rule,
+    origin_of,
+)
 from hptransfer.decay_conventions import PYTORCH, from_pytorch, law_convention, to_pytorch
 from hptransfer.errors import RefusalError, UsageError
 from hptransfer.law import Law, Note, ParamsKind, PowerLaw
@@ -39,6 +47,7 @@ from hptransfer.plans.prediction import (
 from hptransfer.quantities import short_count, significant
 
 if TYPE_CHECKING:
+    from hptransfer.batch_rules import ChosenRule
     from hptransfer.parametrizations.grouping import ParamGroups
 
 DEFAULT_SEQ_LEN = 2048
@@ -61,7 +70,8 @@ SAME_SCALE = 1.02  # values within this factor are one scale, as in the cells of
 class Target:
     """Where to train: params (count), tokens, and what the user pins.
 
-    `batch_tokens` pins the batch (tokens). The rest is needed by some laws only: `width` and `depth`, or
+    `batch_tokens` pins the batch (tokens); `batch_rule` names how the LR follows the batch, as
+    `batch_rules.read_rule` has it. The rest is needed by some laws only: `width` and `depth`, or
     `flops_per_token`, by laws in C = M * tokens; `loss` (nats per token), `active_ratio` (active over all
     experts) and `experts` (count) by laws that have them as inputs.
     """
@@ -77,6 +87,7 @@ class Target:
     experts: int | None = None
     flops_per_token: float | None = None
     params_kind: ParamsKind = "unspecified"
+    batch_rule: str | None = None
     flops_approximated: bool = False  # params or tokens came from compute by C = 6 N D
     unique_tokens: float | None = None  # different tokens, where the run sees its data more than once
 
@@ -135,7 +146,7 @@ class Plan:
     origins: Mapping[str, Origin]
     reach: Mapping[str, Reach]
     warnings: tuple[Note, ...]
-    excess: float | None = None  # predicted excess loss of the batch to run with its best LR, fraction
+    excess: float | None = None  # predicted excess loss of the batch to run with the LR to run, fraction
     plateaus: Mapping[str, tuple[float, float]] = field(
         default_factory=dict
     )  # see `prediction.plateau_names`
@@ -147,6 +158,7 @@ class Plan:
     schedule_options: Mapping[str, OptionValue] = field(
         default_factory=dict
     )  # as `hptransfer schedule` has them, in optimizer updates
+    lr_follows: LrFollows | None = None  # how the LR to run follows the batch to run
     schedule_change: ScheduleChange | None = None  # where another schedule than the law's was asked for
     weight_decay_interval: tuple[float, float] | None = None  # at the LR and batch to run, by the timescale
 
@@ -182,6 +194,7 @@ def plan(law: Law, target: Target, *, rounding: Rounding = "pow2") -> Plan:
         seq_len=_seq_len(law, target),
         flops=_flops(law, target),
         others=_others(law, target),
+        batch_rule=named_rule(law, target),
     )
     return _assemble(law, target, rounding, _evaluate(law, inputs, rounding, PLAIN))
 
@@ -191,10 +204,10 @@ def plan_targets(law: Law, targets: Sequence[Target], *, rounding: Rounding = "p
     import numpy as np
 
     plans: dict[int, Plan] = {}
-    for pinned in (True, False):
-        group = [i for i, target in enumerate(targets) if (target.batch_tokens is not None) is pinned]
-        if not group:
-            continue
+    groups: dict[tuple[bool, str | None], list[int]] = {}
+    for i, target in enumerate(targets):
+        groups.setdefault((target.batch_tokens is not None, target.batch_rule), []).append(i)
+    for (pinned, _), group in groups.items():
         for i in group:
             _refuse_what_the_law_cannot_answer(law, targets[i])
         inputs = Inputs(
@@ -207,6 +220,7 @@ def plan_targets(law: Law, targets: Sequence[Target], *, rounding: Rounding = "p
                 name: np.array([_others(law, targets[i])[name] for i in group])
                 for name in _others(law, targets[group[0]])
             },
+            batch_rule=named_rule(law, targets[group[0]]),
         )
         with np.errstate(all="ignore"):  # what is not finite is refused below, target by target
             values = _evaluate(law, inputs, rounding, np)
@@ -340,7 +354,11 @@ def _refuse_unseen_direction(law: Law, name: Literal["params", "tokens"], value:
 def _assemble(law: Law, target: Target, rounding: Rounding, values: Mapping[str, Any]) -> Plan:
     """Turn evaluated numbers into a plan with origins, reach and warnings."""
     _refuse_absurd_values(law, values)
-    recipe = settle(law)
+    named = named_rule(law, target)
+    follows = follow(law, named, own_spec=target.batch_rule is not None and named is None, values=values)
+    settled = settle(law)
+    betas = moved_betas(law, named, follows, settled)
+    recipe = settled | betas
     run_batch = values["batch_tokens_run"]
     warmup_tokens = setting_number(law, "warmup_fraction", recipe["warmup_fraction"].value) * target.tokens
     rounded = Rounded(
@@ -367,21 +385,37 @@ def _assemble(law: Law, target: Target, rounding: Rounding, values: Mapping[str,
         final_lr_ratio=final_lr_ratio,
         recipe=recipe,
         rounding=rounding,
-        origins=derive_origins(law, inputs_by_name(law, target, values), values, target.batch_tokens),
+        origins=derive_origins(
+            law,
+            inputs_by_name(law, target, values),
+            values,
+            target.batch_tokens,
+            None if follows is None else origin_of(follows),
+        )
+        | {name: one.origin for name, one in betas.items()},
         reach=reach,
-        warnings=tuple(_plan_warnings(law, target, values, reach)),
+        warnings=(*_plan_warnings(law, target, values, reach), *_notes_on_batch(law, target, named, follows)),
         excess=values["excess"],
         plateaus=_plateaus(values),
         loss=values["loss"],
         loss_interval=_interval(values, "loss"),
         loss_slope=values["loss_slope"],
         excess_flops=values["excess_flops"],
+        lr_follows=follows,
         schedule_options=own_schedule_options(law, rounded.steps),
         weight_decay_interval=_interval(values, "weight_decay_timescale") if own_decay is None else None,
     )
     if own_schedule(law) == "power" and is_power_scheduler(law) and run_batch is not None:
         return replace(planned, **_power_schedule(law, target, rounded, final_lr_ratio or 0.0))
     return planned
+
+
+def _notes_on_batch(
+    law: Law, target: Target, named: ChosenRule | None, follows: LrFollows | None
+) -> Iterator[Note]:
+    """Notes on how the LR follows a batch that was pinned; rounding moves it too little to speak of."""
+    if target.batch_tokens is not None:
+        yield from following_notes(law, named, follows)
 
 
 def _power_schedule(law: Law, target: Target, rounded: Rounded, ratio: float) -> dict[str, Any]:

@@ -33,6 +33,22 @@ class PlanOrigin(BaseModel):
     source: str
 
 
+class PlanLrFollows(BaseModel):
+    """How the LR to run follows the batch to run from the one at the law's own batch, batches in tokens."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    rule: str
+    why: str
+    formula: str
+    source: str
+    certainty: str
+    factor: float
+    from_batch_tokens: float
+    to_batch_tokens: float
+    settings: dict[str, float]
+
+
 class PlanLine(BaseModel):
     """One line of `hptransfer plan --json`: optima at the top, the values to run under `rounded`."""
 
@@ -65,6 +81,7 @@ class PlanLine(BaseModel):
     grad_clip: float
     schedule_options: dict[str, Any]
     schedule_lr_factor: float
+    lr_follows_batch: PlanLrFollows | None
     seq_len: int
     rounded: Rounded
     law: str

@@ -94,7 +94,7 @@ def test_the_lr_follows_a_pinned_batch_by_the_laws_own_slope() -> None:
         fitted_law(lr_batch_exponent=None), dataclasses.replace(BIG, batch_tokens=4 * free.batch_tokens)
     )
     assert by_sqrt.peak_lr == pytest.approx(free.peak_lr * 2)
-    assert "square-root" in by_sqrt.origins["rounded.peak_lr"].source
+    assert "sqrt rule" in by_sqrt.origins["rounded.peak_lr"].source
 
 
 def test_the_interval_is_the_closed_form() -> None:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from hptransfer.batch_following import sentence
 from hptransfer.cli.blocks import show_planned_course
 from hptransfer.cli.render import count, folded, interval, number, ratio, say, table
 from hptransfer.errors import plain
@@ -51,6 +52,7 @@ def plan_content(plan: Plan, cost: CostOfBeingWrong | None = None) -> dict[str, 
         **{name: settled.value for name, settled in plan.recipe.items() if name != "final_lr_ratio"},
         "schedule_options": dict(plan.schedule_options),
         "schedule_lr_factor": plan.lr_factor,
+        "lr_follows_batch": None if plan.lr_follows is None else dataclasses.asdict(plan.lr_follows),
         "seq_len": plan.seq_len,
         "rounded": dataclasses.asdict(plan.rounded),
         "law": plan.law.id,
@@ -93,6 +95,8 @@ def show_plan(plan: Plan, *, explain: bool, cost: CostOfBeingWrong | None = None
     inside = "inside the law's fitted range" if plan.reach else "the law states no fitted range"
     how_far = f"{', '.join(outside)} beyond the fitted range" if outside else f"no, {inside}"
     print(folded(f"Extrapolates: {how_far}."))
+    if plan.lr_follows is not None and plan.lr_follows.moved:
+        say(sentence(plan.lr_follows))
     record = None if plan.law.fit is None else plan.law.fit.track_record
     if record is not None:
         print(folded(f"Track record: {plain(record.verdict, limit=1000)}"))
@@ -108,8 +112,8 @@ def show_plan(plan: Plan, *, explain: bool, cost: CostOfBeingWrong | None = None
         if plan.weight_decay_independent is not None:
             independent = scientific(plan.weight_decay_independent)
             say(
-                "Weight decay is PyTorch's: a weight shrinks by LR * weight decay. Where the optimizer leaves "
-                f"the LR out (Composer's DecoupledAdamW): peak LR * weight decay = {independent}."
+                "Weight decay is PyTorch's: a weight shrinks by LR * weight decay. Where the optimizer "
+                f"leaves the LR out (Composer's DecoupledAdamW): peak LR * weight decay = {independent}."
             )
 
 

@@ -93,6 +93,14 @@ class TargetOptions(ScaleOptions):
         Text,
         typer.Option("--unique-tokens", help="Different tokens, where the run sees its data repeatedly."),
     ] = None
+    batch_rule: Annotated[
+        Text,
+        typer.Option(
+            "--batch-rule",
+            metavar="NAME[:SETTING=VALUE]",
+            help="How the LR follows the batch: law, linear, sqrt, sde, saturating, surge.",
+        ),
+    ] = None
     seq_len: SeqLen = None
     params_kind: ParamsKindOption = None
 
@@ -121,7 +129,13 @@ class TargetOptions(ScaleOptions):
     def _common(self) -> Target:
         kind = params_kind_of(self.params_kind) or "unspecified"
         unique = _positive(self.unique_tokens, "--unique-tokens")
-        return replace(super()._common(), seq_len=self.seq_len, params_kind=kind, unique_tokens=unique)
+        return replace(
+            super()._common(),
+            seq_len=self.seq_len,
+            params_kind=kind,
+            unique_tokens=unique,
+            batch_rule=self.batch_rule,
+        )
 
 
 def read_anchors(options: Sequence[str]) -> tuple[Anchor, ...]:

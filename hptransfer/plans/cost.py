@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from hptransfer.batch_rules import OWN
 from hptransfer.law import Bowl
 from hptransfer.losses.law import wasted_compute
 from hptransfer.planning import Plan
@@ -71,7 +72,8 @@ def cost_of_being_wrong(plan: Plan) -> CostOfBeingWrong | None:
     if law.bowl is None or own_batch is None or run.peak_lr is None or run.batch_tokens is None:
         return None
     logs = {"params": math.log(plan.target.params), "tokens": math.log(plan.target.tokens)}
-    at = _At(law.bowl, amplitude(law.bowl, logs, PLAIN), math.log(run.batch_tokens / own_batch))
+    v = math.log(run.batch_tokens / own_batch)
+    at = _At(law.bowl, amplitude(law.bowl, logs, PLAIN), v, _off_valley(plan, v))
 
     def point(factor: float, value: float, price: _Price, std: float | None, steps: int | None) -> Cost:
         found = price(factor, 0.0)
@@ -104,16 +106,20 @@ _Price = Callable[[float, float], tuple[float, bool]]  # factor, error of the op
 
 @dataclass(frozen=True)
 class _At:
-    """The bowl at a target, about the batch to run; `v` is log of that batch over the best one."""
+    """The bowl at a target, about the values to run.
+
+    `v` is log of the batch over the best one, `u` log of the LR over the best one at that batch.
+    """
 
     bowl: Bowl
     scale: float
     v: float
+    u: float
 
     def lr(self, factor: float, error: float) -> tuple[float, bool]:
         """Excess over the best LR at the batch to run; `error` moves that best LR, natural logs."""
         bottom = valley(self.bowl, self.v, PLAIN)
-        u = bottom + math.log(factor)
+        u = bottom + self.u + math.log(factor)
         low, high = self.bowl.trusted_u
         found = excess(self.bowl, u - error, self.v, PLAIN) - excess(self.bowl, bottom, self.v, PLAIN)
         return max(math.expm1(self.scale * found), 0.0), not low <= u <= high
@@ -133,6 +139,14 @@ def _own_batch(plan: Plan) -> float | None:
         return None
     logs = {"params": math.log(plan.target.params), "tokens": math.log(plan.target.tokens)}
     return math.exp(predict_log(power, logs))
+
+
+def _off_valley(plan: Plan, v: float) -> float:
+    """Log of the LR to run over the best one at its batch: 0 unless a rule replaced the law's own."""
+    follows = plan.lr_follows
+    if follows is None or follows.rule == OWN or plan.law.bowl is None:
+        return 0.0
+    return math.log(follows.factor) - float(valley(plan.law.bowl, v, PLAIN))
 
 
 def _std(interval: tuple[float, float] | None) -> float | None:

@@ -10,10 +10,9 @@ from typing import Any, TypeAlias
 from hptransfer.decay_conventions import PYTORCH, law_convention
 from hptransfer.errors import RefusalError, plain
 from hptransfer.law import Law, PowerLaw
-from hptransfer.plans.prediction import batch_slope, takes_batch, timescale_law
+from hptransfer.plans.prediction import batch_slope, timescale_law
 from hptransfer.quantities import scientific
 
-SQRT_SOURCE = "square-root rule for adaptive optimizers, arXiv:2205.10287"
 LARGEST_SETTING = 1e6  # no LR, weight decay, clip or fraction is larger
 MAX_LOG_LR = 300.0  # natural logs: beyond, a law was broken, and sums of it would overflow
 DEFAULTS: dict[str, str | float] = {
@@ -167,18 +166,23 @@ def power_schedule_lr(law: Law, *, batch_tokens: float, tokens: float) -> float:
 
 
 def derive_origins(
-    law: Law, inputs: Mapping[str, float], values: Mapping[str, Any], pinned_batch: float | None
+    law: Law,
+    inputs: Mapping[str, float],
+    values: Mapping[str, Any],
+    pinned_batch: float | None,
+    at_batch: Origin | None = None,
 ) -> dict[str, Origin]:
     """Say for each hyperparameter which formula gave it, with its numbers, and on whose word.
 
     Args:    inputs: the law's inputs at the target by name (counts, tokens, FLOP);
-             values: the numbers of the plan, as `prediction.evaluate` names them.
+             values: the numbers of the plan, as `prediction.evaluate` names them;
+             at_batch: how the LR follows the batch to run, where it has to.
     """
     origins = {name: settled.origin for name, settled in settle(law).items()}
     if law.peak_lr is not None:
         origins["peak_lr"] = Origin(formula(law.peak_lr, inputs), law.peak_lr.source or f"law {law.id}")
         if values["batch_tokens_run"] is not None:
-            origins["rounded.peak_lr"] = _conditional_origin(law, values)
+            origins["rounded.peak_lr"] = at_batch or _input_origin(law, values)
             if own_schedule(law) == "power" and is_power_scheduler(law):
                 text = "the law's LR at the tokens of the warm-up: where the schedule is highest"
                 origins["rounded.peak_lr"] = Origin(text, law.peak_lr.source or f"law {law.id}")
@@ -214,12 +218,8 @@ def timescale_source(tau: PowerLaw) -> str:
     return tau.source if tau.certainty == "fitted" else f"{tau.source} [{tau.certainty}]"
 
 
-def _conditional_origin(law: Law, values: Mapping[str, Any]) -> Origin:
-    """How the LR follows the batch that will be run, or the one that is pinned."""
+def _input_origin(law: Law, values: Mapping[str, Any]) -> Origin:
+    """How the LR follows the batch to run where the batch is among the law's inputs, or nothing moves it."""
     own = values["batch_tokens_own"] or values["batch_tokens"]
     text = f"LR * ({values['batch_tokens_run']:.6g} / {own:.6g} tokens)^{batch_slope(law):.4g}"
-    if takes_batch(law):
-        return Origin(text, f"the batch is an input of law {law.id}")
-    if law.lr_batch_exponent is not None:
-        return Origin(text, f"conditional optimum of law {law.id}")
-    return Origin(text, SQRT_SOURCE)
+    return Origin(text, f"the batch is an input of law {law.id}")

@@ -11,6 +11,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from hptransfer.batch_rules import (
+    DEFAULT_RULE,
+    EXPONENT_STD,
+    RULES,
+    SATURATING_EXPONENT,
+    ChosenRule,
+    Family,
+    family_of,
+    log_lr_factor,
+)
 from hptransfer.law import Bend, Bowl, Law, PowerLaw, Uncertainty
 from hptransfer.losses.law import evaluate_loss
 from hptransfer.plans.arithmetic import PLAIN, Numbers
@@ -19,7 +29,7 @@ from hptransfer.published import published_law
 
 Rounding = Literal["pow2", "sequences", "none"]
 
-SQRT_RULE = 0.5  # LR ~ batch^0.5 for adaptive optimizers, arXiv:2205.10287
+SQRT_RULE = 0.5  # LR ~ batch^0.5 for adaptive optimizers, arXiv:2205.10287; a prior of fits
 NORMAL_95 = 1.6448536269514722  # 95 % quantile of the standard normal
 MAX_HALF_WIDTH = 300.0  # natural logs: wider intervals say nothing, and their ends must stay finite
 PLATEAUS = (0.001, 0.0025)  # excess loss, as a fraction, that a plateau allows
@@ -35,6 +45,7 @@ class Inputs:
     seq_len: Numbers
     flops: Numbers  # NaN where the law does not ask for compute
     others: Mapping[str, Numbers] = field(default_factory=dict)  # loss, width, ...: what else the law asks
+    batch_rule: ChosenRule | None = None  # named by the user; None: see `rule_in_use`
 
 
 def evaluate(law: Law, inputs: Inputs, rounding: Rounding, xp: Any) -> dict[str, Numbers | None]:
@@ -47,9 +58,10 @@ def evaluate(law: Law, inputs: Inputs, rounding: Rounding, xp: Any) -> dict[str,
         **{name: xp.log(value) for name, value in inputs.others.items()},
     }
     values: dict[str, Numbers | None] = dict.fromkeys(
-        ("peak_lr", "peak_lr_lo", "peak_lr_hi", "peak_lr_run", "batch_tokens", "batch_tokens_lo",
-         "batch_tokens_hi", "batch_tokens_own", "batch_tokens_run", "steps", "weight_decay_timescale",
-         "weight_decay_timescale_lo", "weight_decay_timescale_hi", "excess", *plateau_names())
+        ("peak_lr", "peak_lr_lo", "peak_lr_hi", "peak_lr_run", "peak_lr_own", "batch_tokens",
+         "batch_tokens_lo", "batch_tokens_hi", "batch_tokens_own", "batch_tokens_run", "steps",
+         "weight_decay_timescale", "weight_decay_timescale_lo", "weight_decay_timescale_hi", "noise_batch",
+         "excess", *plateau_names())
     )  # fmt: skip
     if law.batch_tokens is not None:
         log_batch = predict_log(law.batch_tokens, logs, xp)
@@ -65,7 +77,7 @@ def evaluate(law: Law, inputs: Inputs, rounding: Rounding, xp: Any) -> dict[str,
     elif values["batch_tokens"] is not None:
         values["batch_tokens_run"] = round_batch(values["batch_tokens"], inputs.seq_len, rounding, xp)
     if law.peak_lr is not None:
-        values |= _evaluate_lr(law, law.peak_lr, logs, values, xp)
+        values |= _evaluate_lr(law, law.peak_lr, logs, values, named=inputs.batch_rule, xp=xp)
     if values["batch_tokens_run"] is not None:
         values["steps"] = xp.ceil(inputs.tokens / values["batch_tokens_run"] - 1e-9)
         values |= _evaluate_weight_decay(law, inputs, logs, values, xp)
@@ -73,7 +85,13 @@ def evaluate(law: Law, inputs: Inputs, rounding: Rounding, xp: Any) -> dict[str,
 
 
 def _evaluate_lr(
-    law: Law, power: PowerLaw, logs: dict[str, Numbers], values: dict[str, Numbers | None], xp: Any
+    law: Law,
+    power: PowerLaw,
+    logs: dict[str, Numbers],
+    values: dict[str, Numbers | None],
+    *,
+    named: ChosenRule | None,
+    xp: Any,
 ) -> dict[str, Numbers | None]:
     """Peak LR at the optimum (or at the pinned batch), its interval, and the LR at the batch to run."""
     batch, own, run = values["batch_tokens"], values["batch_tokens_own"], values["batch_tokens_run"]
@@ -82,11 +100,19 @@ def _evaluate_lr(
     best = predict_log(power, logs, xp)  # at the law's own batch, or at the given one where that is an input
     half = _half_width(power, logs, law, xp)
     start = batch if takes_batch(law) or own is None else own
+    chosen = rule_in_use(law, named)
+    settings = {} if chosen is None else _rule_settings(law, chosen, logs, xp)
+    if chosen is not None and half is not None and batch is not None:
+        moved = EXPONENT_STD * (xp.log(batch) - xp.log(start))
+        half = xp.minimum((half**2 + (NORMAL_95 * moved) ** 2) ** 0.5, MAX_HALF_WIDTH)
 
     def log_lr_at(to_batch: Numbers | None) -> Numbers:
-        """Conditional optimum: along the valley of the bowl, else by the slope."""
+        """Conditional optimum: by the rule, else along the valley of the bowl, else by the law's slope."""
         if to_batch is None:
             return best
+        if chosen is not None:
+            rule = chosen.rule
+            return best + log_lr_factor(rule, from_batch=start, to_batch=to_batch, settings=settings, xp=xp)
         v = xp.log(to_batch) - xp.log(start)
         return best + (valley(law.bowl, v, xp) if law.bowl is not None else batch_slope(law) * v)
 
@@ -101,10 +127,46 @@ def _evaluate_lr(
         "peak_lr_lo": None if half is None else capped(log_lr - half),
         "peak_lr_hi": None if half is None else capped(log_lr + half),
         "peak_lr_run": capped(log_lr_at(run)),
+        "peak_lr_own": capped(best),
+        "noise_batch": settings.get("noise_batch"),
     }
     if law.bowl is not None and run is not None:
-        found |= _evaluate_cost(law.bowl, logs, best=(best, xp.log(own)), log_batch=xp.log(run), xp=xp)
+        found |= _evaluate_cost(
+            law.bowl, logs, best=(best, xp.log(own)), run=(log_lr_at(run), xp.log(run)), xp=xp
+        )
     return found
+
+
+def rule_in_use(law: Law, named: ChosenRule | None) -> ChosenRule | None:
+    """The rule by which the LR follows the batch: the named one, else the default; None: the law's own."""
+    if named is not None:
+        return named
+    if takes_batch(law) or knows_batch_slope(law):
+        return None
+    return ChosenRule(RULES[DEFAULT_RULE[optimizer_family(law)]])
+
+
+def knows_batch_slope(law: Law) -> bool:
+    """Whether the runs behind a law showed how the best LR moves with the batch at one scale."""
+    return law.bowl is not None or law.lr_batch_exponent is not None
+
+
+def optimizer_family(law: Law) -> Family:
+    """The optimizer's family of the runs behind a law, as far as it says; else Adam's."""
+    return family_of(str(law.setting.get("optimizer", "adamw")))
+
+
+def _rule_settings(
+    law: Law, chosen: ChosenRule, logs: Mapping[str, Numbers], xp: Any
+) -> Mapping[str, Numbers]:
+    """A rule's settings: as given, else the law's critical batch for the noise scale, else the default."""
+    settings: dict[str, Numbers] = dict(chosen.given)
+    if "noise_batch" in chosen.rule.needs and "noise_batch" not in settings:
+        assert law.critical_batch is not None  # noqa: S101 - a plan without one was refused
+        settings["noise_batch"] = xp.exp(predict_log(law.critical_batch, logs, xp))
+    if "exponent" in chosen.rule.takes:
+        settings.setdefault("exponent", SATURATING_EXPONENT[optimizer_family(law)])
+    return settings
 
 
 def plateau_names() -> list[str]:
@@ -122,22 +184,22 @@ def _evaluate_cost(
     logs: Mapping[str, Numbers],
     *,
     best: tuple[Numbers, Numbers],
-    log_batch: Numbers,
+    run: tuple[Numbers, Numbers],
     xp: Any,
 ) -> dict[str, Numbers]:
-    """Excess loss (fraction) of the batch to run with its best LR, and the plateaus.
+    """Excess loss (fraction) of the batch to run with the LR that goes with it, and the plateaus.
 
     An LR is within a plateau when it costs at most so much more than the best LR at the batch to run; a batch
     when with its own best LR it costs at most so much more than the optimum. Plateaus end where runs ended.
 
-    Args:    best: log peak LR and log batch (tokens) of the optimum; log_batch: the batch to run.
+    Args:    best, run: log peak LR and log batch (tokens) of the optimum, and of the run.
     """
     best_log_lr, best_log_batch = best
     scale = amplitude(bowl, logs, xp)
-    v = log_batch - best_log_batch
+    v = run[1] - best_log_batch
     bottom = valley(bowl, v, xp)
     lowest = scale * excess(bowl, bottom, v, xp)
-    found = {"excess": xp.exp(lowest) - 1.0}
+    found = {"excess": xp.exp(scale * excess(bowl, run[0] - best_log_lr, v, xp)) - 1.0}
     for threshold in PLATEAUS:
         for end, pick, name in ((0, xp.minimum, "lo"), (1, xp.maximum, "hi")):
             u_end = plateau(
@@ -175,10 +237,12 @@ def predicted_excess(
 
 
 def batch_slope(law: Law) -> float:
-    """d log LR* / d log batch at fixed params and tokens: the law's own, else the square-root rule."""
+    """d log LR* / d log batch at fixed params and tokens: the law's own, else that of the default rule."""
     if law.peak_lr is not None and "batch_tokens" in law.peak_lr.exponents:
         return law.peak_lr.exponents["batch_tokens"]
-    return SQRT_RULE if law.lr_batch_exponent is None else law.lr_batch_exponent
+    if law.lr_batch_exponent is not None:
+        return law.lr_batch_exponent
+    return 1.0 if DEFAULT_RULE[optimizer_family(law)] == "linear" else SQRT_RULE
 
 
 def predict_log(power: PowerLaw, logs: Mapping[str, Numbers], xp: Any = PLAIN) -> Numbers:
