@@ -10,11 +10,11 @@ from types import MappingProxyType
 
 import numpy as np
 
+from hptransfer.estimators.timescale import best_weight_decays, with_timescale
 from hptransfer.plans.prediction import timescale_weight_decay
 from hptransfer.published import published_law
 from hptransfer.simulation import true_optimum
 from hptransfer.sweep import Sweep, sweep_from_arrays
-from hptransfer.timescale import best_weight_decays, with_timescale
 
 MARIN = Path(__file__).resolve().parents[1].parent / "shared/data/marin_adamw_ablations.csv"
 COEFFICIENT, EXPONENT = 1.3, -0.45  # the true tau = COEFFICIENT * tokens_per_param ** EXPONENT

@@ -18,12 +18,12 @@ from hptransfer.batch_exponent import lr_batch_test
 from hptransfer.errors import RefusalError, UsageError, did_you_mean, plain
 from hptransfer.estimators import near_optimal, surface
 from hptransfer.estimators.common import Estimate, Estimator, FitOptions
+from hptransfer.estimators.timescale import with_timescale
 from hptransfer.evidence.soundness import examine
 from hptransfer.law import Evidence, ExponentTest, Fit, Input, Law, Note, SetAsideCount, Source
 from hptransfer.losses.fitting import loss_part
 from hptransfer.published import law_ids
 from hptransfer.sweep import FloatArray, Sweep, SweepSource
-from hptransfer.timescale import with_timescale
 
 ESTIMATORS: Mapping[str, Estimator] = {
     "surface": surface.fit_sweep,

@@ -19,6 +19,7 @@ from hptransfer.decay_conventions import PYTORCH, from_pytorch, law_convention, 
 from hptransfer.errors import RefusalError, UsageError
 from hptransfer.law import Law, Note, ParamsKind, PowerLaw
 from hptransfer.plans.arithmetic import PLAIN
+from hptransfer.plans.decay_conventions import PYTORCH, from_pytorch, law_convention, to_pytorch
 from hptransfer.plans.derivation import (
     OptionValue,
     Origin,

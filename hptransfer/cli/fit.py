@@ -65,11 +65,11 @@ def command(
     from hptransfer.cli import render, render_law
     from hptransfer.cli.blocks import show_heat
     from hptransfer.cli.progress import progress_bar
-    from hptransfer.decay_conventions import CONVENTIONS, counted_as
     from hptransfer.evidence.backtesting import with_track_record
     from hptransfer.files import write_text
     from hptransfer.fitting import fit
     from hptransfer.law import law_to_json
+    from hptransfer.plans.decay_conventions import CONVENTIONS, counted_as
 
     talk = Talk(quiet=quiet)
     require_plot(plot)

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from hptransfer.decay_conventions import PYTORCH, law_convention
 from hptransfer.errors import RefusalError, plain
 from hptransfer.law import Law, PowerLaw
+from hptransfer.plans.decay_conventions import PYTORCH, law_convention
 from hptransfer.plans.prediction import batch_slope, timescale_law
 from hptransfer.quantities import scientific
 

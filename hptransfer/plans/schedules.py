@@ -11,10 +11,10 @@ import math
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from hptransfer.decay_conventions import PYTORCH, law_convention
 from hptransfer.errors import UsageError, plain
 from hptransfer.law import Law, Note
 from hptransfer.planning import Plan, ScheduleChange
+from hptransfer.plans.decay_conventions import PYTORCH, law_convention
 from hptransfer.plans.derivation import (
     HOLDING,
     OptionValue,

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from hptransfer import fit, plan
-from hptransfer.decay_conventions import CONVENTIONS, SETTING, counted_as, from_pytorch, to_pytorch
 from hptransfer.errors import RefusalError
 from hptransfer.planning import Target
+from hptransfer.plans.decay_conventions import CONVENTIONS, SETTING, counted_as, from_pytorch, to_pytorch
 from hptransfer.plans.schedules import with_schedule
 from hptransfer.sweep import Sweep, sweep_from_arrays
 

@@ -14,7 +14,8 @@ import numpy as np
 from hptransfer.errors import plain
 from hptransfer.estimators.common import MIN_SPAN
 from hptransfer.law import Law, Note, PowerLaw, Uncertainty
-from hptransfer.numerics.timescale import bracketed_minimum, fit_line
+from hptransfer.numerics.bracketing import bracketed_minimum
+from hptransfer.numerics.ordinary import fit_ordinary
 from hptransfer.plans.prediction import is_mup, uses_adam
 from hptransfer.sweep import FloatArray, IntArray, Sweep
 
@@ -57,10 +58,12 @@ def with_timescale(law: Law, sweep: Sweep) -> Law:
     ratio = np.log(sweep.cell_tokens[cells] / sweep.cell_params[cells])
     if np.ptp(ratio) < np.log(MIN_SPAN):
         return _without(law, "all cells that bracket their best weight decay have the same tokens per param.")
-    line = fit_line(ratio, np.log([tau for _, tau in best.values()]))
+    line = fit_ordinary(np.column_stack([np.ones(len(cells)), ratio]), np.log([t for _, t in best.values()]))
+    assert line is not None  # noqa: S101 - three cells that differ in their ratio
+    level, slope = line.coefficients.tolist()
     tau = PowerLaw(
-        log_coefficient=line.intercept,
-        exponents={"tokens_per_param": line.slope},
+        log_coefficient=level,
+        exponents={"tokens_per_param": slope},
         uncertainty=Uncertainty(
             covariance=tuple(tuple(row) for row in line.covariance.tolist()),
             quantile=line.quantile,
@@ -83,7 +86,7 @@ def best_weight_decays(sweep: Sweep) -> dict[int, tuple[float, float]]:
         if not searched:
             continue
         rows = min(searched, key=lambda rows: float(sweep.loss[rows].min()))
-        log_best = bracketed_minimum(np.log(_weight_decay(sweep)[rows]), sweep.loss[rows])
+        log_best = bracketed_minimum(np.log(_weight_decay(sweep)[rows]), np.log(sweep.loss[rows]))
         if log_best is not None:
             best, run = float(np.exp(log_best)), rows[0]
             step = sweep.lr[run] * best * sweep.cell_tokens[cell]
