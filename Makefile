@@ -71,11 +71,13 @@ $(TRAINERS)/.ready: pyproject.toml
 	$(TRAINERS)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' \
 		torch==2.13.0 transformers==5.23.0 accelerate==1.15.0 ai2-olmo-core==3.0.0 lightning==2.6.6 \
 		'jsonargparse[signatures]==4.53.0' requests tyro==1.0.17 spmd_types==0.2.3 torch_checkpointing \
-		'datasets<4.8' torchdata einops
+		'datasets<4.8' torchdata einops optax==0.2.8 hjson py-cpuinfo msgpack psutil setuptools wheel
 	$(TRAINERS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps litgpt==0.5.13 torchtitan==0.3.0
+	DS_BUILD_OPS=0 $(TRAINERS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		--no-build-isolation deepspeed==0.19.8
 	$(TRAINERS)/bin/python -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: \
 		--python-version 3.12 --platform manylinux_2_28_x86_64 -d $(TRAINERS) \
-		megatron-core==0.19.2 axolotl==0.21.0 llamafactory==0.9.5 torchtitan==0.2.2
+		megatron-core==0.19.2 axolotl==0.21.0 llamafactory==0.9.5 torchtitan==0.2.2 nanotron==0.4 levanter==1.2.dev1644
 	for wheel in $(TRAINERS)/*.whl; do $(TRAINERS)/bin/python -m zipfile -e $$wheel $(TRAINERS)/wheels || exit 1; done
 	@touch $@
 

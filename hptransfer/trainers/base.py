@@ -188,10 +188,12 @@ def _not_a_number(written: Written) -> str:
 PROOFS: Final[Mapping[str, str]] = {
     "own parser": "the trainer's own parser or classes take the file and have our numbers",
     "fields": "every field we write is in the source of the released package, which was not run",
+    "field list": "every field we write is in a list read from the source of what has no release",
     "LR curve": "the trainer's own scheduler gives our LR in every part of the run, for the schedules there",
+    "LR formula": "as *LR curve*, by its LR function written anew from its source in closed form",
     "trained": "a small training on a CPU used our LR at every step",
 }
-"""What a test against a trainer's own package can prove."""
+"""What a test against a trainer's own package or source can prove."""
 
 
 @dataclass(frozen=True)

@@ -76,8 +76,9 @@ reads them.
 
 ## What is proven
 
-`make test-trainers` installs pinned releases and asks them; the tests are in `{CONFORMANCE}`. What is not
-listed as proven was read in the trainer's source and documentation, and no code of the trainer has seen it.
+`make test-trainers` installs pinned releases and asks them; what has no release is compared with what its
+source says, in `make test`. The tests are in `{CONFORMANCE}`. What is not listed as proven was read in the
+trainer's source and documentation, and no code of the trainer has seen it.
 """
 
 
@@ -89,7 +90,7 @@ def trainers_page() -> str:
         *(f"- *{name}*: {what}." for name, what in PROOFS.items()),
         "",
         *_table(
-            ("format", "made for", "proven", "its LR differs from the plan's"),
+            ("format", "trainer and version", "proven", "differences left"),
             (
                 (f"`{form.name}`", form.version, _proofs(form), "; ".join(form.differences) or "-")
                 for form in forms

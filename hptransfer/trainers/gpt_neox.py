@@ -32,7 +32,8 @@ def _express(recipe: Recipe, machine: Machine, draft: Draft) -> None:
         "min_lr": recipe.final_lr,
     }
     draft.note("world-size", f"the batch of {recipe.batch_tokens} tokens needs {split.world_size} ranks.")
-    if curve.name in _STYLES and not curve.options:
+    cut_off = curve.name == "linear" and curve.final_ratio > 0  # min_lr would cut a decay to 0 off
+    if curve.name in _STYLES and not curve.options and not cut_off:
         draft.fields["lr_decay_style"] = _STYLES[curve.name]
         draft.held.add("schedule")
 
@@ -61,6 +62,8 @@ def _interpret(fields: Fields) -> None:
     fields.put(
         "schedule", {theirs: ours for ours, theirs in _STYLES.items()}.get(style, style), "lr_decay_style"
     )
+    if fields.text("lr_decay_style") == "linear" and fields.number("min_lr", 0.0):
+        fields.trap("floor-cuts", "min_lr", "does not end a linear decay but cuts a decay to 0 off there.")
     floor = floor_ratio(fields.number("min_lr", 0.0), fields.reading.number("peak_lr"))
     fields.put("final_lr_ratio", 1.0 if style == "constant" else floor, "min_lr")
 
@@ -76,5 +79,9 @@ GPT_NEOX = Format(
     marks=(("train_micro_batch_size_per_gpu", "optimizer"), ("lr_decay_iters", "train_iters")),
     fixed={"optimizer.type": "Adam"},
     needs=("world_size",),
+    proven={
+        "field list": "test_gpt_neox.py::test_every_field_is_in_its_argument_records",
+        "LR formula": "test_gpt_neox.py::test_its_lr_is_the_planned_one_at_every_step",
+    },
     usage="python deepy.py train.py FILE, beside model and data",
 )

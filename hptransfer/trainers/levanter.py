@@ -24,7 +24,7 @@ def _express(recipe: Recipe, machine: Machine, draft: Draft) -> None:
     draft.fields |= {
         "trainer.train_batch_size": split.sequences,
         "trainer.per_device_parallelism": split.micro_batch,
-        "optimizer.warmup": curve.warmup_steps,
+        "optimizer.warmup": _length_field(curve.warmup_steps, recipe.steps),
     }
     if not recipe.grad_clip:
         draft.fields[_CLIP] = None
@@ -34,8 +34,9 @@ def _express(recipe: Recipe, machine: Machine, draft: Draft) -> None:
     if curve.name in ("constant", "linear", "cosine"):
         draft.fields[_SCHEDULE] = curve.name
         draft.held.add("schedule")
-    elif curve.name == "wsd" and curve.decay in ("linear", "cosine"):
-        draft.fields |= {_SCHEDULE: curve.decay, "optimizer.decay": curve.decay_steps}
+    elif curve.name == "wsd" and curve.decay in ("linear", "cosine") and curve.decay_steps is not None:
+        length = _length_field(curve.decay_steps, recipe.steps)
+        draft.fields |= {_SCHEDULE: curve.decay, "optimizer.decay": length}
         draft.held.add("schedule")
 
 
@@ -60,23 +61,34 @@ def _interpret(fields: Fields) -> None:
         fields.put("final_lr_ratio", 1.0, _SCHEDULE)
 
 
+def _length_field(length: int, steps: int) -> float:
+    """A length in steps; one step as a share of the run, of which 1 would be all."""
+    return 1.5 / steps if length == 1 else length
+
+
 def _length(fields: Fields, name: str, steps: float | None, default: float | None = None) -> float | None:
-    """Whole numbers are steps, others a share of the run."""
+    """Numbers above 1 are steps, others a share of the run, rounded down."""
     value = fields.number(name, default)
-    if value is None or isinstance(value, int):
+    if value is None or value > 1 or not value:
         return value
+    if isinstance(value, int):
+        fields.trap("whole-run", name, "1 is the whole run, not one step: for one step write a share of it.")
     return None if steps is None else int(value * steps)
 
 
 LEVANTER = Format(
     name="levanter",
     title="Levanter (YAML)",
-    version="Levanter in marin, 2026",
+    version="levanter 1.2.dev1644",
     syntax=LENIENT_YAML,
     keys=_KEYS,
     express=_express,
     interpret=_interpret,
     marks=(("optimizer.learning_rate", "trainer.num_train_steps"), ("trainer.train_batch_size",)),
     fixed={"optimizer.type": "adam"},
+    proven={
+        "fields": "test_levanter.py::test_every_field_is_one_of_its_records",
+        "LR curve": "test_levanter.py::test_its_schedule_gives_the_planned_lr_at_every_step",
+    },
     usage="python -m levanter.main.train_lm --config_path FILE",
 )

@@ -69,7 +69,8 @@ def _interpret(fields: Fields) -> None:
         )
 
 
-_DIFFERENCE = "warm-up is (step + 1) / (warmup_iters + 1): above the plan by less than one step"
+_AHEAD = "warm-up is (step + 1) / (warmup_iters + 1): above the plan by less than one step"
+_ONE_MORE = "one step is added at the end, at the floor"
 
 NANOGPT = Format(
     name="nanogpt",
@@ -82,7 +83,11 @@ NANOGPT = Format(
     marks=(("learning_rate", "max_iters"), ("learning_rate", "block_size"), ("lr_decay_iters",)),
     excludes=("mup_enabled", "mup_width_multiplier"),
     lacks={"eps": EPS},
-    differences=(_DIFFERENCE,),
+    differences=(_AHEAD, _ONE_MORE),
+    proven={
+        "field list": "test_nanogpt.py::test_every_name_is_one_that_its_train_py_has_with_the_same_type",
+        "LR formula": "test_nanogpt.py::test_its_lr_is_the_planned_one_up_to_a_step_ahead_in_the_warm_up",
+    },
     usage="python train.py FILE",
 )
 
@@ -123,5 +128,10 @@ NANOGPT_MUP = replace(
     interpret=_interpret_mup,
     marks=(("mup_enabled",), ("mup_width_multiplier",)),
     excludes=(),
+    differences=(_ONE_MORE,),
+    proven={
+        "field list": "test_nanogpt.py::test_every_name_is_one_that_its_mup_train_py_has_with_the_same_type",
+        "LR formula": "test_nanogpt.py::test_its_mup_lr_is_the_planned_one_at_every_step",
+    },
     holds_groups=True,
 )

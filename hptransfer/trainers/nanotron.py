@@ -90,5 +90,14 @@ NANOTRON = Format(
     marks=((f"{_LR}.learning_rate",), ("tokens.batch_accumulation_per_replica",)),
     fixed={f"{_LR}.lr_warmup_style": "linear", f"{_ADAM}.name": "adamW"},
     needs=("world_size",),
+    differences=(
+        "without a warm-up the first step has LR 0",
+        "1-sqrt is in its main branch only, the other shapes also in 0.4 on PyPI",
+    ),
+    proven={
+        "field list": "test_nanotron.py::test_every_field_is_in_its_main_branchs_records",
+        "LR curve": "test_nanotron.py::test_its_scheduler_gives_the_planned_lr_at_every_step",
+        "LR formula": "test_nanotron.py::test_its_1_sqrt_decay_gives_the_planned_lr_at_every_step",
+    },
     usage="torchrun ... run_train.py --config-file FILE",
 )

@@ -186,3 +186,22 @@ def test_no_clipping_never_clips_where_0_would_zero_every_gradient(name: str, fi
     zero = text[: written.start] + "0.0" + text[written.end :]
     (trap,) = read_text_as(zero, "config", form, MACHINE).traps
     assert (trap.code, trap.field, trap.line) == ("zeroes-gradients", field, written.line)
+
+
+def test_levanter_takes_one_step_as_a_share_for_1_would_be_the_whole_run() -> None:
+    form = FORMATS["levanter"]
+    one = replace(RECIPE, curve=replace(RECIPE.curve, warmup_steps=1))
+    reading = read_text_as(write_config(one, form, MACHINE).text, "config", form, MACHINE)
+    assert reading.source.fields["optimizer.warmup"].value == 1.5 / RECIPE.steps
+    assert reading.get("warmup_steps") == 1
+    written = "optimizer:\n  learning_rate: 1.0e-3\n  warmup: 1\ntrainer:\n  num_train_steps: 50\n"
+    whole = read_text_as(written, "config", form, MACHINE)
+    assert whole.get("warmup_steps") == 50
+    assert [trap.code for trap in whole.traps] == ["whole-run"]
+
+
+def test_deepspeed_says_that_its_warm_up_takes_two_steps_at_least() -> None:
+    short = replace(RECIPE, curve=replace(RECIPE.curve, warmup_steps=0))
+    made = write_config(short, FORMATS["deepspeed"], MACHINE)
+    assert '"warmup_num_steps": 2' in made.text
+    assert any("takes 2 steps at least" in note.message for note in made.notes)

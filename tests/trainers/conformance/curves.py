@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hptransfer.schedules import schedule
-from hptransfer.trainers import Curve, Machine, Recipe
+from hptransfer.trainers import FORMATS, Curve, Machine, Recipe, write_config
+from hptransfer.trainers.syntax import Scalar
 from tests.trainers.recipes import RECIPE
 
 STEPS, WARMUP, DECAY = 40, 8, 12
@@ -33,6 +34,12 @@ AFTER_WARMUP = slice(WARMUP, None)
 def with_curve(name: str) -> Recipe:
     """The plan under one of the schedules above."""
     return replace(PLAN, curve=CURVES[name])
+
+
+def written(name: str, recipe: Recipe) -> dict[str, Scalar]:
+    """Fields of what we write in a format, as the file's syntax has them."""
+    text = write_config(recipe, FORMATS[name], MACHINE).text
+    return {path: field.value for path, field in FORMATS[name].syntax.parse(text, name).fields.items()}
 
 
 def planned_lrs(recipe: Recipe) -> NDArray[np.float64]:

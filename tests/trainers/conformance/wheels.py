@@ -16,8 +16,7 @@ def annotated_names(text: str) -> set[str]:
     return {target.id for target in nodes if isinstance(target, ast.Name)}
 
 
-def definition(path: str, name: str, **names: Any) -> Any:
-    """One class or function of a source file, executed with `names` and without the rest of its package."""
+def _node(path: str, name: str) -> ast.ClassDef | ast.FunctionDef:
     file = WHEELS / path
     assert file.exists(), f"no {path} in {WHEELS}: run make test-trainers"
     (node,) = [
@@ -25,6 +24,17 @@ def definition(path: str, name: str, **names: Any) -> Any:
         for node in ast.parse(file.read_text(encoding="utf-8")).body
         if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name
     ]
-    space: dict[str, Any] = {"__name__": path, **names}
+    return node
+
+
+def record_fields(path: str, name: str) -> set[str]:
+    """Fields of one record of a source file, without inherited ones."""
+    return annotated_names(ast.unparse(_node(path, name)))
+
+
+def definition(path: str, name: str, **names: Any) -> Any:
+    """One class or function of a source file, executed with `names` and without the rest of its package."""
+    node = _node(path, name)
+    space: dict[str, Any] = {"__name__": __name__, **names}
     exec(compile("from __future__ import annotations\n" + ast.unparse(node), path, "exec"), space)
     return space[name]
