@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from hptransfer import __version__
-from hptransfer.batch_exponent import lr_batch_test
 from hptransfer.errors import RefusalError, UsageError, did_you_mean, plain
 from hptransfer.estimators import near_optimal, surface
+from hptransfer.estimators.batch_exponent import lr_batch_test
 from hptransfer.estimators.common import Estimate, Estimator, FitOptions
 from hptransfer.estimators.timescale import with_timescale
 from hptransfer.evidence.soundness import examine

@@ -7,7 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from hptransfer.batch_following import (
+from hptransfer.errors import RefusalError, UsageError
+from hptransfer.law import Law, Note, ParamsKind, PowerLaw
+from hptransfer.plans.arithmetic import PLAIN
+from hptransfer.plans.batch_following import (
     LrFollows,
     follow,
     following_notes,
@@ -15,10 +18,6 @@ from hptransfer.batch_following import (
     named_rule,
     origin_of,
 )
-from hptransfer.decay_conventions import PYTORCH, from_pytorch, law_convention, to_pytorch
-from hptransfer.errors import RefusalError, UsageError
-from hptransfer.law import Law, Note, ParamsKind, PowerLaw
-from hptransfer.plans.arithmetic import PLAIN
 from hptransfer.plans.decay_conventions import PYTORCH, from_pytorch, law_convention, to_pytorch
 from hptransfer.plans.derivation import (
     OptionValue,
@@ -48,8 +47,8 @@ from hptransfer.plans.prediction import (
 from hptransfer.quantities import short_count, significant
 
 if TYPE_CHECKING:
-    from hptransfer.batch_rules import ChosenRule
     from hptransfer.parametrizations.grouping import ParamGroups
+    from hptransfer.plans.batch_rules import ChosenRule
 
 DEFAULT_SEQ_LEN = 2048
 EXTRA_INPUTS = ("loss", "width", "depth", "active_ratio", "experts")  # asked for by some laws only

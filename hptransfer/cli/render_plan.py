@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from hptransfer.batch_following import sentence
 from hptransfer.cli.blocks import show_planned_course
 from hptransfer.cli.render import count, folded, interval, number, ratio, say, table
 from hptransfer.errors import plain
+from hptransfer.plans.batch_following import sentence
 from hptransfer.quantities import scientific, short_count
 
 if TYPE_CHECKING:

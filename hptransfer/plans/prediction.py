@@ -11,7 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from hptransfer.batch_rules import (
+from hptransfer.law import Bend, Bowl, Law, PowerLaw, Uncertainty
+from hptransfer.losses.law import evaluate_loss
+from hptransfer.plans.arithmetic import PLAIN, Numbers
+from hptransfer.plans.batch_rules import (
     DEFAULT_RULE,
     EXPONENT_STD,
     RULES,
@@ -21,9 +24,6 @@ from hptransfer.batch_rules import (
     family_of,
     log_lr_factor,
 )
-from hptransfer.law import Bend, Bowl, Law, PowerLaw, Uncertainty
-from hptransfer.losses.law import evaluate_loss
-from hptransfer.plans.arithmetic import PLAIN, Numbers
 from hptransfer.plans.bowl import amplitude, excess, plateau, valley
 from hptransfer.published import published_law
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hptransfer.batch_rules import RULES, family_of, log_lr_factor, read_rule, sde_betas
 from hptransfer.errors import RefusalError, UsageError
+from hptransfer.plans.batch_rules import RULES, family_of, log_lr_factor, read_rule, sde_betas
 
 MILLION = {"noise_batch": 1e6, "exponent": 1.0}
 
@@ -124,7 +124,7 @@ def test_families_of_optimizers() -> None:
 
 
 def test_the_page_on_batches_has_every_rule_as_it_is() -> None:
-    page = (Path(__file__).resolve().parents[1] / "docs/batch.md").read_text(encoding="utf-8")
+    page = (Path(__file__).resolve().parents[2] / "docs/batch.md").read_text(encoding="utf-8")
     rows = {line.split("`")[1]: line for line in page.splitlines() if line.startswith("| `")}
     for name, rule in RULES.items():
         assert rule.formula in rows[name]

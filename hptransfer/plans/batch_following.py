@@ -11,7 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from hptransfer.batch_rules import (
+from hptransfer.errors import RefusalError, UsageError, plain
+from hptransfer.law import Law, Note
+from hptransfer.plans.batch_rules import (
     EXPONENT_STD,
     FLAG,
     OWN,
@@ -21,8 +23,6 @@ from hptransfer.batch_rules import (
     read_rule,
     sde_betas,
 )
-from hptransfer.errors import RefusalError, UsageError, plain
-from hptransfer.law import Law, Note
 from hptransfer.plans.derivation import Origin, Settled, setting_number
 from hptransfer.plans.prediction import (
     NORMAL_95,
