@@ -26,6 +26,7 @@ from hptransfer.plans.schedules import with_schedule
 from hptransfer.project import law_of_settings, project_root, referred_law, resolve_law
 from hptransfer.published import published_law
 from hptransfer.settings import ConfigSettings, Settings, TargetSettings, read_settings
+from hptransfer.stages import Progress
 
 MAX_CONFIG_BYTES = 2**20
 NATIVE = "native"
@@ -44,6 +45,7 @@ def check(
     target: TargetSettings | None = None,
     world_size: int | None = None,
     seq_len: int | None = None,
+    progress: Progress | None = None,
 ) -> Report:
     """Check configs against their recorded plans and their law.
 
@@ -52,7 +54,8 @@ def check(
     Args:    paths: files ("-" is stdin) and folders, searched for *.yaml and *.yml; hidden names are
              skipped, symlinked folders not entered; law: file, id or record; tolerances: by the names of
              `Tolerances`; select, ignore: codes as in `Selection`; format: of trainers' configs, which else
-             is recognized; target, world_size (ranks), seq_len (tokens): what trainers' configs do not say.
+             is recognized; target, world_size (ranks), seq_len (tokens): what trainers' configs do not say;
+             progress: called with (files done, files).
     Raises:  UsageError, FileError or InputError when `law` itself cannot be used, UsageError for a
              tolerance or a code that makes no sense.
     """
@@ -77,7 +80,9 @@ def check(
     overridden: list[Overridden] = []
     unreadable = found.unreadable
     checked: list[str] = []
-    for file in found.files:
+    for done, file in enumerate(found.files):
+        if progress is not None:
+            progress(done, len(found.files))
         try:
             terms = projects.terms(file)
             subject, law_trouble = _subject(file, terms, projects)

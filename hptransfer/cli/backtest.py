@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hptransfer.cli.groups import with_groups
-from hptransfer.cli.options import Force, Json, Quiet
+from hptransfer.cli.options import Force, Json, NoProgress, Quiet
 from hptransfer.cli.plotting import Plot, require_plot, save_plot
 from hptransfer.cli.sweep_options import Files, SweepOptions
 from hptransfer.cli.talk import Talk
 from hptransfer.errors import UsageError
 
 if TYPE_CHECKING:
-    from hptransfer.sweep import Sweep
+    from hptransfer.evidence.backtesting import Selection
 
 EXAMPLE = "Example: hptransfer backtest sweep.csv"
 
@@ -40,6 +40,7 @@ def command(
     force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
+    no_progress: NoProgress = False,
 ) -> None:
     """Hold out the largest scales of a sweep, fit on the rest, and price the plans there.
 
@@ -47,7 +48,8 @@ def command(
     read from their own runs, beside Step Law's recipe, published laws and keeping the proxy's best.
     """
     from hptransfer.cli import render, render_loss
-    from hptransfer.evidence.backtesting import PUBLISHED, backtest, backtest_to_dict
+    from hptransfer.cli.progress import progress_bar
+    from hptransfer.evidence.backtesting import PUBLISHED, backtest, backtest_to_dict, select_form
     from hptransfer.fitting import DEFAULT_ESTIMATOR
 
     talk = Talk(quiet=quiet)
@@ -57,16 +59,20 @@ def command(
         msg = "--plot draws the backtest of one estimator: leave out --select-form, or --plot."
         raise UsageError(msg)
     if choose:
-        _select(sweep, files[0], seed=seed, json=json, talk=talk)
+        with progress_bar("comparing forms", wanted=not (quiet or no_progress)) as report:
+            selection = select_form(sweep, seed=seed, progress=report)
+        _show_selection(selection, files[0], json=json, talk=talk)
         return
-    result = backtest(
-        sweep,
-        estimator=estimator or DEFAULT_ESTIMATOR,
-        prior=prior,
-        seed=seed,
-        resamples=resamples,
-        published=tuple(law or PUBLISHED),
-    )
+    with progress_bar("holding out the largest scales", wanted=not (quiet or no_progress)) as report:
+        result = backtest(
+            sweep,
+            estimator=estimator or DEFAULT_ESTIMATOR,
+            prior=prior,
+            seed=seed,
+            resamples=resamples,
+            published=tuple(law or PUBLISHED),
+            progress=report,
+        )
     if json:
         render.print_json(backtest_to_dict(result))
     else:
@@ -78,14 +84,12 @@ def command(
     talk.then(f"hptransfer fit {files[0]} -o law.json")
 
 
-def _select(sweep: Sweep, file: str, *, seed: int, json: bool, talk: Talk) -> None:
+def _show_selection(selection: Selection, file: str, *, json: bool, talk: Talk) -> None:
     """Compare forms, and name the fit line of the one to use."""
     from dataclasses import asdict
 
     from hptransfer.cli import render, render_loss
-    from hptransfer.evidence.backtesting import select_form
 
-    selection = select_form(sweep, seed=seed)
     if json:
         render.print_json(asdict(selection))
     else:

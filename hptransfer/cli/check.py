@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import typer
 
 from hptransfer.cli.groups import with_groups
-from hptransfer.cli.options import Force, Json, ParamsKindOption, Quiet, SeqLen, params_kind_of
+from hptransfer.cli.options import Force, Json, NoProgress, ParamsKindOption, Quiet, SeqLen, params_kind_of
 from hptransfer.cli.talk import Talk
 from hptransfer.errors import UsageError
 from hptransfer.quantities import parse_positive
@@ -127,6 +127,7 @@ def command(
     json: Json = False,
     force: Force = False,
     quiet: Quiet = False,
+    no_progress: NoProgress = False,
 ) -> int:
     """Check that configs are still what their plan and law say.
 
@@ -151,18 +152,21 @@ def command(
 
     def found() -> Report:
         from hptransfer.checking import check
+        from hptransfer.cli.progress import progress_bar
 
-        return check(
-            paths,
-            law=law,
-            tolerances={name: value for name, value in asdict(limits).items() if value is not None},
-            select=choice.select or (),
-            ignore=choice.ignore or (),
-            format=trainer.format,
-            target=target,
-            world_size=trainer.world_size,
-            seq_len=trainer.seq_len,
-        )
+        with progress_bar("checking", wanted=not (quiet or no_progress)) as progress:
+            return check(
+                paths,
+                law=law,
+                tolerances={name: value for name, value in asdict(limits).items() if value is not None},
+                select=choice.select or (),
+                ignore=choice.ignore or (),
+                format=trainer.format,
+                target=target,
+                world_size=trainer.world_size,
+                seq_len=trainer.seq_len,
+                progress=progress,
+            )
 
     report = found()
     if choice.baseline is not None and choice.write_baseline:

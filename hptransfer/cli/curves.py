@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hptransfer.cli.options import Force, Json, Quiet, one_of, pairs
+from hptransfer.cli.options import Force, Json, NoProgress, Quiet, one_of, pairs
 from hptransfer.cli.plotting import Plot, require_plot, save_plot
 from hptransfer.cli.talk import Talk
 from hptransfer.errors import UsageError
@@ -57,6 +57,7 @@ def command(
     force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
+    no_progress: NoProgress = False,
 ) -> None:
     """Fit a law of loss against the learning rates seen, and predict other schedules.
 
@@ -64,6 +65,7 @@ def command(
     other runs in the file; ranks the schedules of --predict by their final loss at the same peak LR.
     """
     from hptransfer.cli import render_curves
+    from hptransfer.cli.progress import progress_bar
     from hptransfer.curves.laws import LAW_NAMES
     from hptransfer.curves.record import refuse_gaps
     from hptransfer.curves.study import study_curves
@@ -78,15 +80,17 @@ def command(
     curves = read_curves(file, columns=pairs(column or [], "--column"), max_rows=max_rows)
     for curve in curves:
         refuse_gaps(curve, warmup_steps=warmup_steps, allow_gaps=allow_gaps)
-    study = study_curves(
-        curves,
-        fit_on=fit or [],
-        law=one_of(law, LAW_NAMES, "--law"),
-        warmup_steps=warmup_steps or 0,
-        specs=predict or [],
-        steps=steps,
-        unfinished=unfinished,
-    )
+    chosen = one_of(law, LAW_NAMES, "--law")
+    with progress_bar("fitting", wanted=not (quiet or no_progress)):
+        study = study_curves(
+            curves,
+            fit_on=fit or [],
+            law=chosen,
+            warmup_steps=warmup_steps or 0,
+            specs=predict or [],
+            steps=steps,
+            unfinished=unfinished,
+        )
     if output is not None:
         talk.wrote(write_text(output, render_curves.csv_text(study), force=force, inputs=[file]), output)
     if json:

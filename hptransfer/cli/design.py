@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hptransfer.cli.groups import with_groups
-from hptransfer.cli.options import Force, Json, Quiet, one_of
+from hptransfer.cli.options import Force, Json, NoProgress, Quiet, one_of
 from hptransfer.cli.sweep_options import SweepOptions
 from hptransfer.cli.talk import Talk
 from hptransfer.errors import UsageError, plain
@@ -39,6 +39,7 @@ def command(
     force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
+    no_progress: NoProgress = False,
 ) -> None:
     """Propose proxy runs expected to tell most about a target's peak LR and batch for their compute.
 
@@ -47,6 +48,7 @@ def command(
     real runs, designed runs did not beat random ones of equal cost (docs/which-runs.md).
     """
     from hptransfer.cli import render
+    from hptransfer.cli.progress import progress_bar
     from hptransfer.designing import design, design_to_dict, parse_target
     from hptransfer.files import write_text
     from hptransfer.quantities import parse_positive
@@ -60,7 +62,8 @@ def command(
         raise UsageError(msg)
     so_far = options.sweep(sweep) if sweep else None
     length = options.seq_len or (so_far.seq_len if so_far else None) or DEFAULT_SEQ_LEN
-    found = design(asked, budget_flops=budget, n_runs=runs, sweep=so_far, seq_len=length)
+    with progress_bar("choosing runs", wanted=not (quiet or no_progress)):
+        found = design(asked, budget_flops=budget, n_runs=runs, sweep=so_far, seq_len=length)
     if json and output != "-":
         render.print_json(design_to_dict(found))
     elif output != "-":

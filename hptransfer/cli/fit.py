@@ -76,7 +76,7 @@ def command(
     counted = one_of(convention, tuple(CONVENTIONS), "--weight-decay-convention")
     sweep = counted_as(options.sweep(files), counted)
     inputs = one_of(batch_on, ("tokens", "params,tokens"), "--batch-on").split(",")
-    with progress_bar("weighing members", wanted=not (quiet or no_progress)) as report:
+    with progress_bar("fitting", wanted=not (quiet or no_progress)) as report:
         law = fit(
             sweep,
             estimator=estimator,
@@ -88,7 +88,8 @@ def command(
             progress=report,
         )
     if with_backtest:
-        law = with_track_record(law, sweep)
+        with progress_bar("holding out the largest scales", wanted=not (quiet or no_progress)) as report:
+            law = with_track_record(law, sweep, progress=report)
     written = write_text(output, law_to_json(law), force=force, inputs=options.inputs(files))
     to_stdout = output == "-"
     if json and not to_stdout:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from hptransfer.cli.groups import with_groups
-from hptransfer.cli.options import Json, Quiet
+from hptransfer.cli.options import Json, NoProgress, Quiet
 from hptransfer.cli.sweep_options import Files, SweepOptions
 from hptransfer.cli.talk import Talk
 
@@ -37,6 +37,7 @@ def command(
     ] = 400,
     json: Json = False,
     quiet: Quiet = False,
+    no_progress: NoProgress = False,
 ) -> None:
     """Fit a loss law to finished, well-tuned runs: columns params, tokens and loss.
 
@@ -44,6 +45,7 @@ def command(
     with --params and --tokens the loss to expect there and its interval.
     """
     from hptransfer.cli import render, render_loss
+    from hptransfer.cli.progress import progress_bar
     from hptransfer.errors import UsageError
     from hptransfer.law import Note
     from hptransfer.losses.fitting import backtest_loss, fit_loss_law
@@ -56,11 +58,12 @@ def command(
         raise UsageError(msg)
     talk = Talk(quiet=quiet)
     points, warnings = read_loss_points(files, options.reading(), **options.limits())
-    law, found = fit_loss_law(points, form=form, seed=seed, resamples=resamples)
-    notes = [*(Note(code=code, message=message) for code, message in warnings), *found]
     backtest = None
-    if hold_out is not None:
-        backtest = backtest_loss(points, factor=hold_out, form=form, seed=seed, resamples=resamples)
+    with progress_bar("fitting", wanted=not (quiet or no_progress)):
+        law, found = fit_loss_law(points, form=form, seed=seed, resamples=resamples)
+        if hold_out is not None:
+            backtest = backtest_loss(points, factor=hold_out, form=form, seed=seed, resamples=resamples)
+    notes = [*(Note(code=code, message=message) for code, message in warnings), *found]
     target = None
     if params is not None and tokens is not None:
         at = {"params": parse_positive(params, "--params"), "tokens": parse_positive(tokens, "--tokens")}

@@ -49,6 +49,7 @@ def command(
     Opens from disk without network or JavaScript, and prints. Needs matplotlib (extra `plot`).
     """
     from hptransfer.checking import check, plan_again
+    from hptransfer.cli.progress import progress_bar
     from hptransfer.config import config_from_yaml
     from hptransfer.drawing.canvas import require_matplotlib
     from hptransfer.evidence.backtesting import backtest
@@ -61,13 +62,15 @@ def command(
     talk = Talk(quiet=quiet)
     config = None if plan is None else config_from_yaml(read_text(plan), plan)
     sweep = options.sweep(files)
-    used = _law(sweep, law, plan, progress=not (quiet or no_progress))
+    shows = not (quiet or no_progress)
+    used = _law(sweep, law, plan, progress=shows)
     talk.say(f"law: {used.origin}")
     fitted = used.law.fit
     tested = None
     if with_backtest:
         estimator, prior = (fitted.estimator, fitted.prior) if fitted else (DEFAULT_ESTIMATOR, "weak")
-        tested = backtest(sweep, estimator=estimator, prior=prior, resamples=0)
+        with progress_bar("holding out the largest scales", wanted=shows) as report:
+            tested = backtest(sweep, estimator=estimator, prior=prior, resamples=0, progress=report)
     material = gather(
         sweep,
         used.law,
@@ -77,7 +80,8 @@ def command(
         commands=list(_commands(files, options, law, plan, output, tested=with_backtest)),
         config=plan,
     )
-    page = report_page(material)
+    with progress_bar("drawing", wanted=shows):
+        page = report_page(material)
     inputs = [*options.inputs(files), *used.files, *([] if plan is None else [plan])]
     talk.wrote(write_text(output, page, force=force, inputs=inputs), output)
     if plan is None:
@@ -96,7 +100,7 @@ def _law(sweep: Sweep, law: str | None, plan: str | None, *, progress: bool) -> 
         return resolve_law(law)
     if plan is not None:
         return law_of_config(plan)
-    with progress_bar("weighing members", wanted=progress) as report:
+    with progress_bar("fitting", wanted=progress) as report:
         return ResolvedLaw(fit(sweep, progress=report), "fitted to this sweep, as `hptransfer fit` does")
 
 

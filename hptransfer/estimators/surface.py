@@ -41,6 +41,7 @@ from hptransfer.numerics.surface_fit import (
     surface_optima,
 )
 from hptransfer.numerics.surface_intervals import surface_spread
+from hptransfer.stages import part_of
 from hptransfer.sweep import FloatArray, Sweep
 
 SOURCE = "loss surface through all cells, fitted to the runs near their cell's best (docs/fitting.md)"
@@ -140,10 +141,16 @@ def _fit(
         log_batch=runs.log_batch if batch_searched else None,
         log_loss=np.log(runs.loss),
     )
-    fit = fit_surface(arrays, prior, progress=options.progress)
+    stages = 1 if options.resamples == 0 else 2
+    fit = fit_surface(arrays, prior, progress=part_of(options.progress, 0, stages))
     if options.resamples == 0:
         return _Fitted(fit, varied, None, np.empty((0, 2, 3)))
-    draws = bootstrap_laws(fit, n_draws=options.resamples, rng=np.random.default_rng(options.seed))
+    draws = bootstrap_laws(
+        fit,
+        n_draws=options.resamples,
+        rng=np.random.default_rng(options.seed),
+        progress=part_of(options.progress, 1, stages),
+    )
     spread = surface_spread(fit)
     return _Fitted(fit, varied, spread if _is_telling(fit, spread) else None, draws)
 

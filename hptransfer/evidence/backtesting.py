@@ -20,6 +20,7 @@ from hptransfer.numerics.own_points import own_points
 from hptransfer.planning import Plan, Target, plan_targets
 from hptransfer.published import published_law
 from hptransfer.quantities import short_count
+from hptransfer.stages import Progress
 from hptransfer.sweep import BoolArray, FloatArray, Sweep, take_cells
 
 RECIPE = "near-optimal"
@@ -97,10 +98,12 @@ def backtest(
     seed: int = 0,
     resamples: int = 1000,
     published: Sequence[str] = PUBLISHED,
+    progress: Progress | None = None,
 ) -> Backtest:
     """Hold out the largest scales by params, tokens, compute and tokens per param, one after the other.
 
-    Args:    estimator, prior, seed, resamples: as `fit`; published: ids of laws to price beside it.
+    Args:    estimator, prior, seed, resamples: as `fit`; published: ids of laws to price beside it;
+             progress: called with (splits done, splits).
     Raises:  RefusalError when no split leaves enough cells to fit on.
     """
     splits = list(largest_scales(sweep))
@@ -114,7 +117,7 @@ def backtest(
     if estimator != RECIPE:
         laws[RECIPE_NAME] = fitted(RECIPE)
     laws |= {law_id: lambda _, law_id=law_id: published_law(law_id) for law_id in published}  # type: ignore[misc]
-    results = tuple(_run(sweep, split, laws) for split in splits)
+    results = tuple(_runs(sweep, splits, laws, progress))
     return Backtest(results, _verdict(results, estimator))
 
 
@@ -155,6 +158,18 @@ def _top_level(values: FloatArray) -> float:
     few = levels[reach <= HELD_OUT_SHARE + 0.05]
     level = few[0] if few.size else levels[-1]
     return float(np.exp(level) * (1 - 1e-5))
+
+
+def _runs(
+    sweep: Sweep,
+    splits: Sequence[Split],
+    laws: Mapping[str, Callable[[Sweep], Law]],
+    progress: Progress | None,
+) -> Iterator[SplitResult]:
+    for done, split in enumerate(splits, start=1):
+        yield _run(sweep, split, laws)
+        if progress is not None:
+            progress(done, len(splits))
 
 
 def _run(sweep: Sweep, split: Split, laws: Mapping[str, Callable[[Sweep], Law]]) -> SplitResult:
@@ -297,13 +312,18 @@ def track_record(result: Backtest) -> TrackRecord:
     )
 
 
-def with_track_record(law: Law, sweep: Sweep) -> Law:
+def with_track_record(law: Law, sweep: Sweep, *, progress: Progress | None = None) -> Law:
     """A law fitted on this sweep, with the backtest of its own estimator and prior."""
     if law.fit is None:
         return law
     done = law.fit
     result = backtest(
-        sweep, estimator=done.estimator, prior=done.prior, seed=done.seed, resamples=done.resamples
+        sweep,
+        estimator=done.estimator,
+        prior=done.prior,
+        seed=done.seed,
+        resamples=done.resamples,
+        progress=progress,
     )
     return law.model_copy(update={"fit": done.model_copy(update={"track_record": track_record(result)})})
 
@@ -358,7 +378,9 @@ DEVIATIONS = 2.0
 BOOTSTRAP = 2000
 
 
-def select_form(sweep: Sweep, *, forms: Sequence[Form] = FORMS, seed: int = 0) -> Selection:
+def select_form(
+    sweep: Sweep, *, forms: Sequence[Form] = FORMS, seed: int = 0, progress: Progress | None = None
+) -> Selection:
     """Choose between forms by what their plans lose at the largest scales, held out.
 
     A form replaces the default only where it loses less by more than twice the deviation of the paired mean
@@ -374,7 +396,7 @@ def select_form(sweep: Sweep, *, forms: Sequence[Form] = FORMS, seed: int = 0) -
         return lambda part: fit(part, estimator=form.estimator, prior=form.prior, seed=seed, resamples=0)
 
     laws = {form.name: fitted(form) for form in forms}
-    results = [_run(sweep, split, laws) for split in splits]
+    results = list(_runs(sweep, splits, laws, progress))
     prices = [_excess_by_cell(results, k) for k in range(len(forms))]
     refusals = [
         next((r.methods[k].refused for r in results if r.methods[k].refused), None) for k in range(len(forms))

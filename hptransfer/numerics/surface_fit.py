@@ -235,13 +235,20 @@ def _to_raw_logs(centre: FloatArray) -> FloatArray:
     return np.kron(np.eye(2), np.array([[1.0, *-centre], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]))
 
 
-def bootstrap_laws(fit: SurfaceFit, *, n_draws: int, rng: np.random.Generator) -> FloatArray:
-    """Laws of resampled cells and runs, (n_draws, 2, 3); weights, noise and the members' weights held."""
+def bootstrap_laws(
+    fit: SurfaceFit, *, n_draws: int, rng: np.random.Generator, progress: Progress | None = None
+) -> FloatArray:
+    """Laws of resampled cells and runs, (n_draws, 2, 3); weights, noise and the members' weights held.
+
+    Args:    progress: called with (draws done, draws).
+    """
     runs, chunks = fit.runs, []
     size = max(1, min(CHUNK_REFITS, CHUNK_ELEMENTS // runs.n_runs))
     for first in range(0, n_draws, size):
         counts = cell_then_run_counts(runs.cell, n_draws=min(size, n_draws - first), rng=rng)
         chunks.append(_refit(fit, counts.astype(np.float64), steps=RESAMPLE_STEPS, free_own=OWN_OFFSETS))
+        if progress is not None:
+            progress(first + len(counts), n_draws)
     return np.concatenate(chunks)
 
 
