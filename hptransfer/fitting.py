@@ -62,8 +62,7 @@ def fit(
     Raises:  UsageError for an option that cannot be meant, RefusalError where the sweep cannot give an
              honest answer (too-few-cells, collinear, narrow-span, loss-not-positive).
     """
-    _require_known("estimator", estimator, ESTIMATORS)
-    _require_known("prior", prior, (*PRIORS, *law_ids()))
+    require_form(estimator, prior)
     for name in batch_on:
         _require_known("batch input", name, BATCH_INPUTS)
     _require_in_range(seed=seed, resamples=resamples, threshold=threshold)
@@ -183,6 +182,12 @@ def _digest(sweep: Sweep, options: FitOptions) -> str:
         "runs": sweep.n_runs,
     }
     return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def require_form(estimator: str, prior: str) -> None:
+    """Raise UsageError with the nearest name unless both are known."""
+    _require_known("estimator", estimator, ESTIMATORS)
+    _require_known("prior", prior, (*PRIORS, *law_ids()))
 
 
 def _require_known(what: str, name: str, known: Iterable[str]) -> None:

@@ -12,7 +12,7 @@ import signal
 import sys
 from collections.abc import Iterable, Sequence
 from importlib import import_module
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -20,7 +20,7 @@ from hptransfer import __version__
 from hptransfer.cli.groups import GroupedHelp
 from hptransfer.cli.screen import prose
 from hptransfer.cli.streams import give_up_stdout, prepare, tell
-from hptransfer.errors import HptransferError, plain
+from hptransfer.errors import HptransferError, did_you_mean, plain
 
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
@@ -113,6 +113,7 @@ def _run(arguments: list[str], *, debug: bool) -> int:
         return EXIT_INTERRUPTED
     except Exception as error:
         if hasattr(error, "show") and hasattr(error, "exit_code"):  # usage errors of typer's own click
+            _suggest_option(error)
             with contextlib.suppress(OSError):
                 error.show(sys.stderr)
             return EXIT_ERROR
@@ -122,6 +123,13 @@ def _run(arguments: list[str], *, debug: bool) -> int:
             raise
         return _fail_unexpectedly(error)
     return code if isinstance(code, int) else 0
+
+
+def _suggest_option(error: Any) -> None:
+    """Say which option a misspelt one may have been: the nearest, not all that look like it."""
+    if getattr(error, "possibilities", None) and hasattr(error, "option_name"):
+        error.message += f".{did_you_mean(error.option_name, error.possibilities)}"
+        error.possibilities = None
 
 
 def _fail_unexpectedly(error: Exception) -> int:

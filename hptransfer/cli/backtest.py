@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hptransfer.cli import completing
 from hptransfer.cli.groups import with_groups
 from hptransfer.cli.options import Force, Json, NoProgress, Quiet
 from hptransfer.cli.plotting import Plot, require_plot, save_plot
@@ -24,11 +25,26 @@ def command(
     files: Files,
     options: SweepOptions,
     estimator: Annotated[
-        str | None, typer.Option("--estimator", help="Estimator to test (default: the one fit uses).")
+        str | None,
+        typer.Option(
+            "--estimator",
+            help="Estimator to test (default: the one fit uses).",
+            autocompletion=completing.estimators,
+        ),
     ] = None,
-    prior: Annotated[str, typer.Option("--prior", help="weak, none or the id of a published law.")] = "weak",
+    prior: Annotated[
+        str,
+        typer.Option(
+            "--prior", help="weak, none or the id of a published law.", autocompletion=completing.priors
+        ),
+    ] = "weak",
     law: Annotated[
-        list[str] | None, typer.Option("--law", help="Published law to price beside it (default: step-law).")
+        list[str] | None,
+        typer.Option(
+            "--law",
+            help="Published law to price beside it (default: step-law).",
+            autocompletion=completing.laws,
+        ),
     ] = None,
     choose: Annotated[
         bool,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
+from hptransfer.cli import completing
 from hptransfer.cli.groups import with_groups
 from hptransfer.cli.options import Force, Json, NoProgress, ParamsKindOption, Quiet, SeqLen, params_kind_of
 from hptransfer.cli.talk import Talk
@@ -59,7 +60,13 @@ class TrainerOptions:
     PANEL: ClassVar[str] = "Trainers' configs (else hptransfer.toml's)"
 
     format: Annotated[
-        str | None, typer.Option("--format", metavar="NAME", help="Their format, where two are possible.")
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="NAME",
+            help="Their format, where two are possible.",
+            autocompletion=completing.formats,
+        ),
     ] = None
     params: Annotated[str | None, typer.Option("--params", help="Parameters that are trained.")] = None
     tokens: Annotated[str | None, typer.Option("--tokens", help="Tokens that they are trained on.")] = None
@@ -110,7 +117,10 @@ def command(
         list[str] | None, typer.Argument(metavar="PATH...", help="Configs, or folders of them; - is stdin.")
     ] = None,
     law: Annotated[
-        str | None, typer.Option("--law", help="Law file or id, in place of what the configs say.")
+        str | None,
+        typer.Option(
+            "--law", help="Law file or id, in place of what the configs say.", autocompletion=completing.laws
+        ),
     ] = None,
     output_format: Annotated[
         str,
@@ -118,11 +128,17 @@ def command(
             "--output-format",
             envvar="HPTRANSFER_OUTPUT_FORMAT",
             help="text, json, github, sarif, junit or gitlab.",
+            autocompletion=completing.one_of(("text", "json", "github", "sarif", "junit", "gitlab")),
         ),
     ] = "text",
     explain: Annotated[
         str | None,
-        typer.Option("--explain", metavar="ID", help="Describe one check and exit; `all` lists them."),
+        typer.Option(
+            "--explain",
+            metavar="ID",
+            help="Describe one check and exit; `all` lists them.",
+            autocompletion=completing.checks,
+        ),
     ] = None,
     json: Json = False,
     force: Force = False,

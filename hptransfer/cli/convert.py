@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hptransfer.cli import completing
 from hptransfer.cli.groups import with_groups
 from hptransfer.cli.machine_options import MachineOptions, write_in_format
 from hptransfer.cli.options import Force, Quiet
@@ -21,10 +22,21 @@ EXAMPLE = "Example: hptransfer convert config.yaml --to litgpt -o litgpt.yaml"
 @with_groups
 def command(
     file: Annotated[str, typer.Argument(metavar="FILE", help="A plan's config, or a trainer's; - is stdin.")],
-    to: Annotated[str, typer.Option("--to", metavar="FORMAT", help="See `hptransfer formats`.")],
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to", metavar="FORMAT", help="See `hptransfer formats`.", autocompletion=completing.formats
+        ),
+    ],
     options: MachineOptions,
     source: Annotated[
-        str | None, typer.Option("--from", metavar="FORMAT", help="Format of FILE. [default: by its content]")
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="FORMAT",
+            help="Format of FILE. [default: by its content]",
+            autocompletion=completing.formats,
+        ),
     ] = None,
     output: Annotated[str, typer.Option("--output", "-o", help="Config to write, - for stdout.")] = "-",
     force: Force = False,

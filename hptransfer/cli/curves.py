@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from hptransfer.cli import completing
 from hptransfer.cli.options import Force, Json, NoProgress, Quiet, one_of, pairs
 from hptransfer.cli.plotting import Plot, require_plot, save_plot
 from hptransfer.cli.talk import Talk
@@ -24,7 +25,14 @@ def command(
     fit: Annotated[
         list[str] | None, typer.Option("--fit", metavar="RUN", help="Fit on these runs only. [default: all]")
     ] = None,
-    law: Annotated[str, typer.Option("--law", help="multi-power or annealing.")] = "multi-power",
+    law: Annotated[
+        str,
+        typer.Option(
+            "--law",
+            help="multi-power or annealing.",
+            autocompletion=completing.one_of(("multi-power", "annealing")),
+        ),
+    ] = "multi-power",
     warmup_steps: Annotated[
         int | None,
         typer.Option(
@@ -33,7 +41,12 @@ def command(
     ] = None,
     predict: Annotated[
         list[str] | None,
-        typer.Option("--predict", metavar="SPEC", help="A schedule to predict, as in `schedule show`."),
+        typer.Option(
+            "--predict",
+            metavar="SPEC",
+            help="A schedule to predict, as in `schedule show`.",
+            autocompletion=completing.schedules,
+        ),
     ] = None,
     steps: Annotated[
         int | None, typer.Option("--steps", min=1, help="Of predicted schedules. [default: the longest run]")

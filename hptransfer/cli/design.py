@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hptransfer.cli import completing
 from hptransfer.cli.groups import with_groups
 from hptransfer.cli.options import Force, Json, NoProgress, Quiet, one_of
 from hptransfer.cli.sweep_options import SweepOptions
@@ -34,7 +35,12 @@ def command(
         str | None, typer.Option("-o", "--output", metavar="FILE", help="Where the runs go; - is stdout.")
     ] = None,
     list_format: Annotated[
-        str, typer.Option("--format", help="csv, wandb, optuna, ray, or slurm (script beside the CSV).")
+        str,
+        typer.Option(
+            "--format",
+            help="csv, wandb, optuna, ray, or slurm (script beside the CSV).",
+            autocompletion=completing.one_of(("csv", "wandb", "optuna", "ray", "slurm")),
+        ),
     ] = "csv",
     force: Force = False,
     json: Json = False,

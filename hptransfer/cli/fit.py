@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hptransfer.cli import completing
 from hptransfer.cli.groups import with_groups
 from hptransfer.cli.options import Force, Json, NoProgress, Quiet, one_of
 from hptransfer.cli.plotting import Plot, require_plot, save_plot
@@ -27,9 +28,19 @@ def command(
     options: SweepOptions,
     output: Annotated[str, typer.Option("--output", "-o", help="Law to write, - for stdout.")] = "law.json",
     estimator: Annotated[
-        str, typer.Option("--estimator", help="surface, or near-optimal (the Step Law paper's recipe).")
+        str,
+        typer.Option(
+            "--estimator",
+            help="surface, or near-optimal (the Step Law paper's recipe).",
+            autocompletion=completing.estimators,
+        ),
     ] = "surface",
-    prior: Annotated[str, typer.Option("--prior", help="weak, none or the id of a published law.")] = "weak",
+    prior: Annotated[
+        str,
+        typer.Option(
+            "--prior", help="weak, none or the id of a published law.", autocompletion=completing.priors
+        ),
+    ] = "weak",
     threshold: Annotated[
         float, typer.Option("--threshold", help="near-optimal: keep runs within this relative excess loss.")
     ] = 0.0025,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hptransfer.cli import completing
 from hptransfer.cli.groups import GroupedHelp, with_groups
 from hptransfer.cli.options import Json, Quiet
 from hptransfer.cli.talk import Talk
@@ -56,7 +57,9 @@ def command(context: typer.Context, json: Json = False, quiet: Quiet = False) ->
 
 @app.command("show", epilog=SHOW_EXAMPLE)
 def show(
-    law_id: Annotated[str, typer.Argument(metavar="ID", help="Id of a published law.")],
+    law_id: Annotated[
+        str, typer.Argument(metavar="ID", help="Id of a published law.", autocompletion=completing.laws)
+    ],
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -78,10 +81,18 @@ def show(
 def compare(
     scale: ScaleOptions,
     law: Annotated[
-        list[str] | None, typer.Option("--law", help="Compare these laws only (repeatable; default: all).")
+        list[str] | None,
+        typer.Option(
+            "--law",
+            help="Compare these laws only (repeatable; default: all).",
+            autocompletion=completing.laws,
+        ),
     ] = None,
     reference: Annotated[
-        str, typer.Option("--against", help="The law that differences are told from.")
+        str,
+        typer.Option(
+            "--against", help="The law that differences are told from.", autocompletion=completing.laws
+        ),
     ] = "step-law",
     json: Json = False,
     quiet: Quiet = False,

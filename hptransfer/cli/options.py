@@ -7,7 +7,8 @@ from typing import Annotated, Literal, TypeVar, get_args
 
 import typer
 
-from hptransfer.errors import UsageError, plain
+from hptransfer.cli import completing
+from hptransfer.errors import UsageError, did_you_mean, plain
 
 ParamsKind = Literal["non-embedding", "total", "active", "unspecified"]
 Choice = TypeVar("Choice", bound=str)
@@ -18,7 +19,11 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No talk on stderr ex
 NoProgress = Annotated[bool, typer.Option("--no-progress", help="No progress bar.")]
 ParamsKindOption = Annotated[
     str | None,
-    typer.Option("--params-kind", help="What params counts: non-embedding, total or active."),
+    typer.Option(
+        "--params-kind",
+        help="What params counts: non-embedding, total or active.",
+        autocompletion=completing.one_of(("non-embedding", "total", "active")),
+    ),
 ]
 Width = Annotated[
     int | None, typer.Option("--width", min=1, help="Model width (laws, tensor classes, shapes).")
@@ -56,7 +61,8 @@ def one_of(value: str, choices: Iterable[Choice], flag: str) -> Choice:
     for choice in known:
         if choice == value:
             return choice
-    msg = f"{flag}: got {plain(value)!r}, need one of {', '.join(known)}."
+    hint = did_you_mean(value, known)
+    msg = f"{flag}: got {plain(value)!r}, need one of {', '.join(known)}.{hint}"
     raise UsageError(msg)
 
 

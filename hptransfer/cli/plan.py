@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from hptransfer.cli import completing
 from hptransfer.cli.groups import with_groups
 from hptransfer.cli.machine_options import MachineOptions
 from hptransfer.cli.options import Force, Json, Quiet, one_of
@@ -39,7 +40,9 @@ def command(
     law: Annotated[
         Text,
         typer.Option(
-            "--law", help="Law file, or id of a published law (default: ./law.json, else step-law)."
+            "--law",
+            help="Law file, or id of a published law (default: ./law.json, else step-law).",
+            autocompletion=completing.laws,
         ),
     ] = None,
     anchors: Annotated[
@@ -59,7 +62,12 @@ def command(
     ] = None,
     format_name: Annotated[
         Text,
-        typer.Option("--format", metavar="NAME", help="Write a trainer's config; see `hptransfer formats`."),
+        typer.Option(
+            "--format",
+            metavar="NAME",
+            help="Write a trainer's config; see `hptransfer formats`.",
+            autocompletion=completing.formats,
+        ),
     ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Show how every value came about.")] = False,
     force: Force = False,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hptransfer.cli import completing
 from hptransfer.cli.groups import with_groups
 from hptransfer.cli.options import Force, NoProgress, Quiet
 from hptransfer.cli.sweep_options import Files, SweepOptions, reading_options
@@ -28,7 +29,11 @@ def command(
     options: SweepOptions,
     law: Annotated[
         str | None,
-        typer.Option("--law", help="Law file or id (default: the plan's, else one is fitted to the sweep)."),
+        typer.Option(
+            "--law",
+            help="Law file or id (default: the plan's, else one is fitted to the sweep).",
+            autocompletion=completing.laws,
+        ),
     ] = None,
     plan: Annotated[
         str | None, typer.Option("--plan", metavar="CONFIG", help="Config that `hptransfer plan -o` wrote.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import typer
 
+from hptransfer.cli import completing
 from hptransfer.cli.options import Depth, Ffn, HeadDim, Width, one_of, pairs
 from hptransfer.errors import UsageError, plain
 from hptransfer.quantities import parse_number, parse_positive
@@ -29,7 +30,11 @@ class ScalingOptions:
 
     parametrization: Annotated[
         Text,
-        typer.Option("--parametrization", help="Add values by tensor class: mup, completep, u-mup, sp, ..."),
+        typer.Option(
+            "--parametrization",
+            help="Add values by tensor class: mup, completep, u-mup, sp, ...",
+            autocompletion=completing.rule_sets,
+        ),
     ] = None
     width: Width = None
     depth: Depth = None
@@ -84,7 +89,9 @@ class ScalingOptions:
     proxy_parametrization: Annotated[
         Text,
         typer.Option(
-            "--proxy-parametrization", help="What the proxies behind the law used, if it does not say."
+            "--proxy-parametrization",
+            help="What the proxies behind the law used, if it does not say.",
+            autocompletion=completing.rule_sets,
         ),
     ] = None
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
+from hptransfer.cli import completing
 from hptransfer.cli.options import Force, Json, Quiet, one_of
 from hptransfer.cli.plotting import Plot, require_plot, save_plot
 from hptransfer.cli.talk import Talk
@@ -33,6 +34,11 @@ class _ShowByDefault(TyperGroup):
         if args and args[0] not in self.commands and not args[0].startswith("-"):
             args = ["show", *args]
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """Offer the commands, and the names of schedules that `show` takes."""
+        spec = self.commands["show"].params[0]
+        return [*super().shell_complete(ctx, incomplete), *spec.shell_complete(ctx, incomplete)]
 
 
 app = typer.Typer(
@@ -81,13 +87,22 @@ def _common(
 
 @app.command("show", epilog=EXAMPLE)
 def show(
-    spec: Annotated[str, typer.Argument(metavar="NAME[:OPTION=VALUE,...]", help="See `schedule list`.")],
+    spec: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME[:OPTION=VALUE,...]",
+            help="See `schedule list`.",
+            autocompletion=completing.schedules,
+        ),
+    ],
     steps: Steps = None,
     warmup_steps: WarmupSteps = "0",
     peak_lr: PeakLr = None,
     count_from: CountFrom = 0,
     final_ratio: Annotated[float | None, typer.Option("--final-ratio", help="Last LR / peak LR.")] = None,
-    decay: Annotated[str | None, typer.Option("--decay", help="Shape of the decay.")] = None,
+    decay: Annotated[
+        str | None, typer.Option("--decay", help="Shape of the decay.", autocompletion=completing.decays)
+    ] = None,
     decay_fraction: Annotated[
         float | None, typer.Option("--decay-fraction", help="Of all steps, warm-up included.")
     ] = None,
@@ -164,7 +179,12 @@ def list_kinds(json: Json = False, quiet: Quiet = False) -> None:
 @app.command("compare", epilog=COMPARE_EXAMPLE)
 def compare(
     specs: Annotated[
-        list[str], typer.Argument(metavar="NAME[:OPTION=VALUE,...]...", help="See `schedule list`.")
+        list[str],
+        typer.Argument(
+            metavar="NAME[:OPTION=VALUE,...]...",
+            help="See `schedule list`.",
+            autocompletion=completing.schedules,
+        ),
     ],
     steps: Steps = None,
     warmup_steps: WarmupSteps = "0",
@@ -199,8 +219,21 @@ def compare(
 @app.command("convert", epilog=CONVERT_EXAMPLE)
 def convert(
     peak_lr: Annotated[str, typer.Option("--peak-lr", help="Tuned for the schedule --from.")],
-    source: Annotated[str, typer.Option("--from", metavar="SPEC", help="The schedule it was tuned for.")],
-    target: Annotated[str, typer.Option("--to", metavar="SPEC", help="The schedule of the next run.")],
+    source: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            metavar="SPEC",
+            help="The schedule it was tuned for.",
+            autocompletion=completing.schedules,
+        ),
+    ],
+    target: Annotated[
+        str,
+        typer.Option(
+            "--to", metavar="SPEC", help="The schedule of the next run.", autocompletion=completing.schedules
+        ),
+    ],
     steps: Steps = None,
     warmup_steps: WarmupSteps = "0",
     horizon_exponent: Annotated[
@@ -272,7 +305,9 @@ def branches(
 @app.command("merge", epilog=MERGE_EXAMPLE)
 def merge(
     checkpoints: Annotated[int, typer.Option("--checkpoints", min=1, help="Intervals that are merged.")],
-    decay: Annotated[str, typer.Option("--decay", help="linear, 1-sqrt, cosine, ...")] = "linear",
+    decay: Annotated[
+        str, typer.Option("--decay", help="linear, 1-sqrt, cosine, ...", autocompletion=completing.decays)
+    ] = "linear",
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:

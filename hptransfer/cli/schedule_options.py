@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
+from hptransfer.cli import completing
 from hptransfer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,12 +26,20 @@ class ScheduleOptions:
     schedule: Annotated[
         str | None,
         typer.Option(
-            "--schedule", metavar=SPEC, help="To run in place of the proxies' own; the peak LR moves with it."
+            "--schedule",
+            metavar=SPEC,
+            help="To run in place of the proxies' own; the peak LR moves with it.",
+            autocompletion=completing.schedules,
         ),
     ] = None
     proxy_schedule: Annotated[
         str | None,
-        typer.Option("--proxy-schedule", metavar=SPEC, help="Of the law's runs, where the law lacks it."),
+        typer.Option(
+            "--proxy-schedule",
+            metavar=SPEC,
+            help="Of the law's runs, where the law lacks it.",
+            autocompletion=completing.schedules,
+        ),
     ] = None
     decay_fraction: Annotated[
         float | None,

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from hptransfer.cli import completing
 from hptransfer.cli.options import Force, Quiet
 from hptransfer.cli.talk import Talk
 
@@ -13,7 +14,14 @@ EXAMPLE = "Example: hptransfer schema config -o config.schema.json"
 
 
 def command(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="law, plan, config or settings.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="law, plan, config or settings.",
+            autocompletion=completing.one_of(("law", "plan", "config", "settings")),
+        ),
+    ],
     output: Annotated[str, typer.Option("--output", "-o", help="File to write; - is stdout.")] = "-",
     force: Force = False,
     quiet: Quiet = False,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import typer
 
+from hptransfer.cli import completing
 from hptransfer.cli.options import ParamsKindOption, SeqLen, one_of, pairs, params_kind_of
 from hptransfer.errors import UsageError, plain
 
@@ -76,7 +77,11 @@ class ReadingOptions(InputOptions):
     params_kind: ParamsKindOption = None
     loss_unit: Annotated[
         str | None,
-        typer.Option("--loss-unit", help="nats, bits, bpb or perplexity (default: by header, nats)."),
+        typer.Option(
+            "--loss-unit",
+            help="nats, bits, bpb or perplexity (default: by header, nats).",
+            autocompletion=completing.one_of(LOSS_UNITS),
+        ),
     ] = None
     batch_unit: Annotated[
         str | None,

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from hptransfer.errors import HptransferError, RefusalError
-from hptransfer.fitting import fit
+from hptransfer.fitting import fit, require_form
 from hptransfer.law import Law, TrackRecord
 from hptransfer.numerics.grid_loss import excess_at, smoothed_optimum
 from hptransfer.numerics.own_points import own_points
@@ -104,8 +104,11 @@ def backtest(
 
     Args:    estimator, prior, seed, resamples: as `fit`; published: ids of laws to price beside it;
              progress: called with (splits done, splits).
-    Raises:  RefusalError when no split leaves enough cells to fit on.
+    Raises:  UsageError for an estimator, prior or law that nobody knows, RefusalError when no split leaves
+             enough cells to fit on.
     """
+    require_form(estimator, prior)
+    known = {law_id: published_law(law_id) for law_id in published}
     splits = list(largest_scales(sweep))
     if not splits:
         raise RefusalError(_nothing_to_hold_out(sweep))
@@ -116,7 +119,7 @@ def backtest(
     laws: dict[str, Callable[[Sweep], Law]] = {estimator: fitted(estimator)}
     if estimator != RECIPE:
         laws[RECIPE_NAME] = fitted(RECIPE)
-    laws |= {law_id: lambda _, law_id=law_id: published_law(law_id) for law_id in published}  # type: ignore[misc]
+    laws |= {law_id: lambda _, law=law: law for law_id, law in known.items()}  # type: ignore[misc]
     results = tuple(_runs(sweep, splits, laws, progress))
     return Backtest(results, _verdict(results, estimator))
 

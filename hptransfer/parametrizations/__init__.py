@@ -162,7 +162,8 @@ class RuleSet(Record):
 
 def _choice(name: str, option: Option, value: str) -> float:
     if value not in option.choices:
-        msg = f"--rule {name}: got {plain(value)!r}, need one of {', '.join(option.choices)}."
+        hint = did_you_mean(value, option.choices)
+        msg = f"--rule {name}: got {plain(value)!r}, need one of {', '.join(option.choices)}.{hint}"
         raise UsageError(msg)
     return option.choices[value]
 

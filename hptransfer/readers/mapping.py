@@ -117,7 +117,8 @@ def _problems(content: Mapping[str, Any]) -> list[str]:
         messages.append("vary: need a list of settings.")
     for name, known in _CHOICES.items():
         if content.get(name) is not None and content[name] not in known:
-            messages.append(f"{name}: got {plain(content[name])!r}, need one of {', '.join(known)}.")
+            hint = did_you_mean(str(content[name]), known)
+            messages.append(f"{name}: got {plain(content[name])!r}, need one of {', '.join(known)}.{hint}")
     if not isinstance(content.get("skip_bad_rows", False), bool):
         messages.append("skip_bad_rows: need true or false.")
     seq_len = content.get("seq_len")
