@@ -9,7 +9,7 @@ BROWSER ?= .venv-browser
 SITE    ?= .venv-site
 
 .DEFAULT_GOAL := help
-.PHONY: help demo proof test test-oracle test-trainers test-browser check bench evidence format docs site clean
+.PHONY: help demo proof test test-oracle test-trainers test-browser check bench evidence format docs figures site clean
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -42,6 +42,9 @@ format: $(READY) ## format and fix what can be fixed
 
 docs: $(READY) ## rewrite the generated pages
 	$(BIN)/python docs/generate.py
+
+figures: $(READY) ## redraw the figures of the concept pages from the shipped sweep
+	$(BIN)/python docs/figures.py
 
 $(SITE)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(SITE)
