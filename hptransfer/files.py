@@ -32,8 +32,13 @@ class Written(Enum):
     STREAMED = "streamed to"
 
 
-def read_text(path: str, *, max_bytes: int = 64 * 2**20) -> str:
-    """Read a whole UTF-8 text file of at most `max_bytes` (a byte-order mark is dropped); "-" is stdin.
+BYTE_ORDER_MARK = "\ufeff"
+
+
+def read_text(path: str, *, max_bytes: int = 64 * 2**20, keep_mark: bool = False) -> str:
+    """Read a whole UTF-8 text file of at most `max_bytes`; "-" is stdin. Line ends stay as they are.
+
+    Args:    keep_mark: keep a byte-order mark, which is dropped otherwise.
 
     Raises:  FileError when it is missing, unreadable, larger, or not UTF-8 text.
     """
@@ -48,7 +53,7 @@ def read_text(path: str, *, max_bytes: int = 64 * 2**20) -> str:
     if len(content) > max_bytes:
         raise FileError(path, f"is larger than {max_bytes // 2**20} MiB, which no such file should be.")
     try:
-        return content.decode("utf-8-sig")
+        return content.decode("utf-8" if keep_mark else "utf-8-sig")
     except UnicodeDecodeError as error:
         raise FileError(
             path, f"is not UTF-8 text (byte {error.start} is {content[error.start]:#04x})."
@@ -66,6 +71,16 @@ def write_text(path: str, text: str, *, force: bool = False, inputs: Iterable[st
         sys.stdout.buffer.write(text.encode())  # the bytes a file would get, whatever the terminal's encoding
         return Written.STREAMED
     return write_bytes(path, text.encode(), force=force, inputs=inputs)
+
+
+def require_writable(path: str) -> None:
+    """Refuse to change a file in place that its owner has made read-only.
+
+    Raises:  FileError.
+    """
+    found = _status(Path(os.path.realpath(path)))
+    if found is not None and not found.st_mode & 0o222:
+        raise FileError(path, "is read-only. Make it writable (chmod u+w), or write another file with -o.")
 
 
 def write_bytes(path: str, content: bytes, *, force: bool = False, inputs: Iterable[str] = ()) -> Written:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hptransfer.cli import completing
+from hptransfer.cli.base_options import BaseOptions, write_trainer_config
 from hptransfer.cli.groups import with_groups
-from hptransfer.cli.machine_options import MachineOptions, write_in_format
+from hptransfer.cli.machine_options import MachineOptions
 from hptransfer.cli.options import Force, Quiet
 from hptransfer.cli.talk import Talk
 from hptransfer.errors import UsageError, plain
@@ -29,6 +30,7 @@ def command(
         ),
     ],
     options: MachineOptions,
+    base: BaseOptions,
     source: Annotated[
         str | None,
         typer.Option(
@@ -38,23 +40,30 @@ def command(
             autocompletion=completing.formats,
         ),
     ] = None,
-    output: Annotated[str, typer.Option("--output", "-o", help="Config to write, - for stdout.")] = "-",
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", help="Config to write. [default: stdout]")
+    ] = None,
     force: Force = False,
     quiet: Quiet = False,
 ) -> None:
     """Write a plan's config, or a trainer's, in the format of another trainer.
 
-    What the other format cannot say is told on stderr, in a comment, and in a file beside it.
+    What the other format cannot say is told on stderr, in a comment, and in a file beside it. With --base
+    only the hyperparameters of a config that you have are set: shown as a diff, changed with --write.
     """
     from hptransfer.files import read_text
     from hptransfer.trainers import find_format
 
     talk, form, machine = Talk(quiet=quiet), find_format(to), options.machine()
+    base.require_consistent(output)
+    if file == base.base == "-":
+        msg = "FILE and --base cannot both be stdin."
+        raise UsageError(msg)
     recipe, provenance = _read(read_text(file), file, source, machine, talk)
     if options.fit_batch:
         recipe = _fitted(recipe, machine, talk)
-    write_in_format(
-        recipe, form, machine, output, provenance=provenance, inputs=[file], force=force, talk=talk
+    write_trainer_config(
+        recipe, form, machine, base, output, provenance=provenance, inputs=[file], force=force, talk=talk
     )
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from hptransfer.cli.talk import Talk
+    from hptransfer.law import Note
     from hptransfer.trainers import Format, Machine, Recipe
 
 
@@ -53,22 +54,42 @@ def write_in_format(
     talk: Talk,
 ) -> None:
     """Write a recipe in a trainer's format and, where that leaves something out, a sidecar beside it."""
-    from hptransfer.errors import plain
     from hptransfer.files import STANDARD_STREAM, write_text
     from hptransfer.trainers import write_config
-    from hptransfer.trainers.base import NOT_EXPRESSED
-    from hptransfer.trainers.writing import SIDECAR
 
     made = write_config(recipe, form, machine, provenance=provenance)
     inputs = list(inputs)
     talk.wrote(write_text(output, made.text, force=force, inputs=inputs), output)
-    if made.sidecar is not None and output != STANDARD_STREAM:
-        beside = output + SIDECAR
-        talk.wrote(write_text(beside, made.sidecar, force=force, inputs=inputs), beside)
-    for note in made.notes:
-        kind = "warning" if note.code in (NOT_EXPRESSED, "curve-differs") else "note"
-        talk.say(f"{kind} [{note.code}]: {plain(note.message, limit=600)}")
+    write_sidecar(made.sidecar, output, inputs, force=force, talk=talk)
+    say_notes(made.notes, talk)
     if output == STANDARD_STREAM:
         talk.then("add -o FILE to write it, with what the format leaves out in a file beside it")
     else:
-        talk.then(form.usage.replace("FILE", plain(output)) or f"hptransfer check {plain(output)}")
+        say_usage(form, output, talk)
+
+
+def write_sidecar(text: str | None, output: str, inputs: Iterable[str], *, force: bool, talk: Talk) -> None:
+    """Write what stands beside a config, where anything does and the config is a file."""
+    from hptransfer.files import STANDARD_STREAM, write_text
+    from hptransfer.trainers.writing import SIDECAR
+
+    if text is not None and output != STANDARD_STREAM:
+        beside = output + SIDECAR
+        talk.wrote(write_text(beside, text, force=force, inputs=inputs), beside)
+
+
+def say_notes(notes: Iterable[Note], talk: Talk) -> None:
+    """Say what a format leaves out or does otherwise, and what it needs."""
+    from hptransfer.errors import plain
+    from hptransfer.trainers.base import NOT_EXPRESSED
+
+    for note in notes:
+        kind = "warning" if note.code in (NOT_EXPRESSED, "curve-differs") else "note"
+        talk.say(f"{kind} [{note.code}]: {plain(note.message, limit=600)}")
+
+
+def say_usage(form: Format, output: str, talk: Talk) -> None:
+    """Say how the trainer is given the file, or how to check it."""
+    from hptransfer.errors import plain
+
+    talk.then(form.usage.replace("FILE", plain(output)) or f"hptransfer check {plain(output)}")

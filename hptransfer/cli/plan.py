@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from hptransfer.cli import completing
+from hptransfer.cli.base_options import BaseOptions
 from hptransfer.cli.groups import with_groups
 from hptransfer.cli.machine_options import MachineOptions
 from hptransfer.cli.options import Force, Json, Quiet, one_of
@@ -37,6 +38,7 @@ def command(
     scaling: ScalingOptions,
     scheduling: ScheduleOptions,
     trainer: MachineOptions,
+    base: BaseOptions,
     law: Annotated[
         Text,
         typer.Option(
@@ -78,7 +80,7 @@ def command(
 
     Prints peak LR, batch, steps, warm-up and weight decay with intervals, where each came from and how
     far it extrapolates. With -o writes a config that `hptransfer check` can hold a run to, with --format
-    that of a trainer.
+    that of a trainer, with --base into one that you have: shown as a diff, changed with --write.
     """
     from hptransfer.cli import render, render_plan
     from hptransfer.cli.plan_format import plan_fitted, write_plan
@@ -88,7 +90,7 @@ def command(
     from hptransfer.project import resolve_law
 
     talk = Talk(quiet=quiet)
-    output = _output(output, format_name, trainer, json=json)
+    shown = _shown_as(output, format_name, trainer, base, json=json)
     rounded = one_of(rounding, ROUNDINGS, "--round")
     resolved = resolve_law(law)
     target, scaling = _with_shape(target, described, scaling, law_kind=resolved.law.params_kind)
@@ -99,7 +101,7 @@ def command(
         one = plan_fitted(planned_with, target.target(), trainer, rounding=rounded)
         planned = scheduling.applied([one])
         plans = [_spread(planned[0], scaling)]
-    elif output is not None or explain or scaling.parametrization is not None:
+    elif shown != "plan" or explain or scaling.parametrization is not None:
         msg = (
             "--targets makes many plans: it goes with --json or a table, not with --output, --format, "
             "--explain or --parametrization."
@@ -113,34 +115,40 @@ def command(
         render.print_json_lines(map(render_plan.plan_content, plans, costs))
     elif target.targets is not None:
         render_plan.show_plans(plans)
-    elif output != "-":
+    elif shown != "config":
         render_plan.show_plan(plans[0], explain=explain, cost=costs[0])
     if not json:
         talk.warn(render.distinct(note for p in plans for note in p.warnings))
-    if output is None and not json:
+    if format_name is not None:
+        write_plan(plans[0], resolved, tuned, format_name, trainer, base, output, force=force, talk=talk)
+    elif output is None and not json:
         talk.then("add -o config.yaml for a config that `hptransfer check` can hold a run to")
-    elif format_name is not None and output is not None:
-        write_plan(plans[0], resolved, tuned, format_name, trainer, output, force=force, talk=talk)
     elif output is not None:
         _write_config(plans[0], resolved, tuned, output, force=force, talk=talk)
 
 
-def _output(
-    output: str | None, format_name: str | None, trainer: MachineOptions, *, json: bool
-) -> str | None:
-    """Where a config goes, if one is written: a trainer's goes to stdout unless that holds the plan."""
+def _shown_as(
+    output: str | None, format_name: str | None, trainer: MachineOptions, base: BaseOptions, *, json: bool
+) -> Literal["plan", "both", "config"]:
+    """What stdout shows: the plan alone, the plan while its config goes to a file, or the config alone.
+
+    A trainer's config, or what changes in one, goes to stdout unless that holds the plan.
+    """
     if format_name is None:
         from hptransfer.cli.plan_format import require_format
 
-        require_format(trainer)
-        return output
+        require_format(trainer, base)
+        return "plan" if output is None else "config" if output == "-" else "both"
     from hptransfer.trainers import find_format
 
     find_format(format_name)
-    if output is None and json:
-        msg = "--format writes a trainer's config, and --json prints the plan on stdout: add -o FILE."
+    base.require_consistent(output)
+    to_file = base.write or output not in (None, "-")
+    if json and output is None and not base.write:
+        way_out = "-o FILE" if base.base is None else "--write or -o FILE"
+        msg = f"--format writes a trainer's config, and --json prints the plan on stdout: add {way_out}."
         raise UsageError(msg)
-    return output or "-"
+    return "both" if to_file else "config"
 
 
 def _with_shape(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
-from hptransfer.cli.machine_options import MachineOptions, write_in_format
+from hptransfer.cli.base_options import BaseOptions, write_trainer_config
+from hptransfer.cli.machine_options import MachineOptions
 from hptransfer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,8 +19,11 @@ if TYPE_CHECKING:
     from hptransfer.project import ResolvedLaw
 
 
-def require_format(options: MachineOptions) -> None:
+def require_format(options: MachineOptions, base: BaseOptions) -> None:
     """Refuse options of trainers' formats where none is named."""
+    if base.base is not None or base.write:
+        msg = "--base and --write go with --format NAME (see `hptransfer formats`)."
+        raise UsageError(msg)
     if options.world_size is not None or options.micro_batch is not None or options.fit_batch:
         msg = "--world-size, --micro-batch and --fit-batch go with --format NAME (see `hptransfer formats`)."
         raise UsageError(msg)
@@ -48,20 +52,23 @@ def write_plan(
     anchors: Sequence[Anchor],
     format_name: str,
     options: MachineOptions,
-    output: str,
+    base: BaseOptions,
+    output: str | None,
     *,
     force: bool,
     talk: Talk,
 ) -> None:
-    """Write a plan as a trainer's config."""
+    """Write a plan as a trainer's config, or into one."""
     from hptransfer.config import config_from_plan
     from hptransfer.trainers import find_format, provenance_of, recipe_of
 
-    config = config_from_plan(planned, law.reference_from(output), anchors=anchors)
-    write_in_format(
+    reference = law.reference_from(output or base.base or "-")
+    config = config_from_plan(planned, reference, anchors=anchors)
+    write_trainer_config(
         recipe_of(config),
         find_format(format_name),
         options.machine(),
+        base,
         output,
         provenance=provenance_of(config),
         inputs=law.files,

@@ -16,6 +16,8 @@ from hptransfer.cli.layout import Column, lay_out
 if TYPE_CHECKING:
     from hptransfer.law import Note
 
+_DIFF_STYLES = {"-": "red", "+": "green", "@": "cyan"}
+
 
 def table(
     title: str, columns: Iterable[str], rows: Iterable[Iterable[str]], stream: TextIO | None = None
@@ -53,6 +55,19 @@ def say(text: str, stream: TextIO | None = None) -> None:
     """Print sentences: folded between words on a terminal, whole in a pipe."""
     stream = sys.stdout if stream is None else stream
     print(screen.prose(text, stream), file=stream)
+
+
+def show_diff(diff: str, stream: TextIO | None = None) -> None:
+    """Print a unified diff as it is, in colours on a terminal."""
+    stream = sys.stdout if stream is None else stream
+    if not screen.is_colored(stream):
+        print(diff, end="", file=stream)
+        return
+    show_spans(([(line, _diff_style(line))] for line in diff.splitlines()), stream)
+
+
+def _diff_style(line: str) -> str:
+    return "bold" if line.startswith(("---", "+++")) else _DIFF_STYLES.get(line[:1], "")
 
 
 def print_json(content: Any) -> None:

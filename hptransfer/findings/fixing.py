@@ -15,7 +15,7 @@ from pathlib import Path
 from hptransfer.checks.base import Value
 from hptransfer.config import number_text
 from hptransfer.errors import FileError, plain
-from hptransfer.files import STANDARD_STREAM, Written, write_text
+from hptransfer.files import STANDARD_STREAM, Written, require_writable, write_text
 from hptransfer.findings.record import Finding
 
 _VALUE = r"(?P<value>\"[^\"]*\"|'[^']*'|[^\s#,}\]]+)"
@@ -28,20 +28,26 @@ class Patch:
     file: str
     before: str
     after: str
-    fixed: int  # findings
+    fixed: int = 0  # findings
+    word: str = "fixed"  # what became of the file
 
     def diff(self) -> str:
         """Write a unified diff; foreign text in it is made harmless."""
         lines = difflib.unified_diff(
-            self.before.splitlines(), self.after.splitlines(), self.file, f"{self.file} (fixed)", lineterm=""
+            self.before.splitlines(),
+            self.after.splitlines(),
+            self.file,
+            f"{self.file} ({self.word})",
+            lineterm="",
         )
         return "".join(f"{plain(line, limit=1000)}\n" for line in lines)
 
     def write(self) -> Written:
         """Replace the file.
 
-        Raises:  FileError when it cannot be written, or has changed meanwhile.
+        Raises:  FileError when it cannot be written, is read-only, or has changed meanwhile.
         """
+        require_writable(self.file)
         if _text_of(self.file) != self.before:
             raise FileError(self.file, "has changed while it was checked. Run again.")
         return write_text(self.file, self.after, force=True)

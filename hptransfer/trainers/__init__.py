@@ -16,6 +16,7 @@ from hptransfer.trainers.levanter import LEVANTER
 from hptransfer.trainers.litgpt import LITGPT
 from hptransfer.trainers.llama_factory import LLAMA_FACTORY
 from hptransfer.trainers.megatron import MEGATRON
+from hptransfer.trainers.merging import merged_config
 from hptransfer.trainers.nanogpt import NANOGPT, NANOGPT_MUP
 from hptransfer.trainers.nanotron import NANOTRON
 from hptransfer.trainers.olmo_core import OLMO_CORE
@@ -59,11 +60,13 @@ __all__ = [
     "Value",
     "detect",
     "find_format",
+    "merged_config",
     "planned_for",
     "provenance_of",
     "read_text_as",
     "recipe_from",
     "recipe_of",
+    "require_base",
     "write_config",
 ]
 
@@ -83,3 +86,16 @@ def find_format(name: str) -> Format:
 def detect(path: str, text: str) -> list[Format]:
     """All formats that a file can be; none and several are both possible."""
     return _detect(path, text, FORMATS.values())
+
+
+def require_base(form: Format, path: str, text: str) -> None:
+    """Refuse a base file that is another trainer's config.
+
+    Raises:  UsageError naming what it reads as.
+    """
+    found = detect(path, text)
+    akin = [other for other in found if (other.keys, other.syntax) == (form.keys, form.syntax)]
+    if found and not akin:
+        names = " or ".join(other.name for other in found)
+        msg = f"{plain(path)} reads as {names}, not as {form.name}: nothing of it is changed."
+        raise UsageError(msg)

@@ -8,6 +8,7 @@ from hptransfer.trainers.recipe import Recipe
 from hptransfer.trainers.syntax import LENIENT_YAML
 
 _KIND = "lr_scheduler"
+_OWN_LRS = ("embedding_lr", "embedding_lr_scale", "lr_groups", "loraplus_lr_ratio")  # of some tensors
 
 
 def _express(recipe: Recipe, machine: Machine, draft: Draft) -> None:
@@ -15,6 +16,7 @@ def _express(recipe: Recipe, machine: Machine, draft: Draft) -> None:
     draft.fields["max_steps"] = recipe.steps
     draft.fields["warmup_steps"] = recipe.curve.warmup_steps
     hf.express_schedule(recipe, draft, _KIND)
+    draft.alone("warmup_ratio", "cosine_min_lr_ratio", "cosine_constant_lr_ratio", "batch_size", *_OWN_LRS)
 
 
 def _interpret(fields: Fields) -> None:

@@ -48,10 +48,18 @@ class Draft:
     fields: dict[str, Scalar] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
     held: set[str] = field(default_factory=set)  # of our values that no table of keys says
+    only: set[str] = field(default_factory=set)  # paths below which a base may hold nothing else
 
     def lose(self, message: str) -> None:
         """Note something that the format cannot express."""
         self.notes.append(Note(code=NOT_EXPRESSED, message=message))
+
+    def alone(self, *paths: str) -> None:
+        """Say what would mean something else if it stood in a base file beside the fields written here.
+
+        Fields, or paths below which all stand: both are taken out of the base, what is written here aside.
+        """
+        self.only.update(paths)
 
     def note(self, code: str, message: str) -> None:
         """Note something to know before running the config."""

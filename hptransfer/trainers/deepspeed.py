@@ -43,6 +43,7 @@ def _express(recipe: Recipe, machine: Machine, draft: Draft) -> None:
         options |= {"warmup_min_ratio": 0.0, "cos_min_ratio": curve.final_ratio}
     else:
         options |= {"warmup_min_lr": 0.0, "warmup_max_lr": recipe.peak_lr}
+    draft.alone(_OPTIONS)
     draft.fields["scheduler.type"] = _TYPES[curve.name]
     draft.fields |= {f"{_OPTIONS}.{name}": value for name, value in options.items()}
     draft.held.add("schedule")

@@ -62,6 +62,13 @@ _INTRODUCTION = f"""\
 turns a plan's config or one trainer's into another's, `hptransfer formats` lists them, `hptransfer check`
 reads them.
 
+```sh
+hptransfer plan --law step-law --params 1e9 --tokens 1e11 --format litgpt -o run.yaml
+hptransfer plan --law step-law --params 2e9 --tokens 1e11 --format litgpt --base run.yaml
+hptransfer plan --law step-law --params 2e9 --tokens 1e11 --format litgpt --base run.yaml --write
+hptransfer convert run.yaml --to nanogpt -o train_config.py
+```
+
 - A batch that does not divide over ranks and micro-steps is an error that names the batches that do; with
   `--fit-batch` the nearest is taken, and the LR follows: the law's own in a plan, the square-root rule
   (arXiv:2205.10287) in a conversion.
@@ -70,6 +77,12 @@ reads them.
   all values.
 - Betas, epsilon and clipping are written wherever there is a field: the trainers' defaults differ.
 - Weight decay is PyTorch's: a step shrinks weights by LR times weight decay.
+- `--base FILE` puts a plan into a config that you have: its hyperparameters only, comments, order, quotes and
+  line ends kept. The change is shown as a diff, `--write` makes it, `-o OUT` writes the whole elsewhere. What
+  would say something else beside the plan's (a fraction of warm-up beside its steps, the options of
+  another scheduler, the LR of some tensors) is taken out. An anchored value changes in its own place only;
+  refused are fields written twice, whatever would change another field along, and a file that its trainer
+  would still read as something else than the plan. Every format takes one.
 - Reading takes a missing field for the trainer's own default, executes nothing, and names field and line of
   what it read. Conversion keeps the curve, not the label: a schedule that the other format lacks is never
   replaced by a similar one.

@@ -31,6 +31,7 @@ def _express(recipe: Recipe, machine: Machine, draft: Draft) -> None:
         "warmup": curve.warmup_steps / recipe.steps,
         "min_lr": recipe.final_lr,
     }
+    draft.alone("train_batch_size", "lr_decay_fraction", "train_epochs")
     draft.note("world-size", f"the batch of {recipe.batch_tokens} tokens needs {split.world_size} ranks.")
     cut_off = curve.name == "linear" and curve.final_ratio > 0  # min_lr would cut a decay to 0 off
     if curve.name in _STYLES and not curve.options and not cut_off:

@@ -56,6 +56,7 @@ def express_schedule(recipe: Recipe, draft: Draft, kind: str = "lr_scheduler_typ
         draft.held.discard("schedule")
         return
     draft.fields |= fields
+    draft.alone(KWARGS, "warmup_ratio")
     draft.held.add("schedule")
     if recipe.curve.name == "wsd" and recipe.curve.final_ratio and recipe.curve.warmup_steps:
         draft.note(

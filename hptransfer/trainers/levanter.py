@@ -7,6 +7,7 @@ from hptransfer.trainers.recipe import Recipe
 from hptransfer.trainers.syntax import LENIENT_YAML
 
 _SCHEDULE, _CLIP = "optimizer.lr_schedule", "optimizer.max_grad_norm"
+_CYCLES = tuple(f"optimizer.{name}" for name in ("cycles", "cycle_length", "rewarmup", "haps"))
 _KEYS = (
     Key("peak_lr", "optimizer.learning_rate", 6e-4),
     Key("weight_decay", "optimizer.weight_decay", 0.1),
@@ -31,6 +32,7 @@ def _express(recipe: Recipe, machine: Machine, draft: Draft) -> None:
     draft.note(
         "seq-len", f"set the model's sequence length to {recipe.seq_len}: it is a field of the model's own."
     )
+    draft.alone("optimizer.decay", *_CYCLES)
     if curve.name in ("constant", "linear", "cosine"):
         draft.fields[_SCHEDULE] = curve.name
         draft.held.add("schedule")

@@ -37,6 +37,7 @@ def _express(recipe: Recipe, machine: Machine, draft: Draft) -> None:
         "train.lr_warmup_steps": recipe.curve.warmup_steps,
         "train.min_lr": recipe.final_lr,
     }
+    draft.alone("train.lr_warmup_fraction", "train.max_steps", "train.epochs")
     express_clip(recipe, draft, "train.max_norm")
     if recipe.curve.name == "cosine":
         draft.held.add("schedule")

@@ -19,6 +19,18 @@ _STYLES = {
     "cosine": "cosine",
     "inverse-sqrt": "inverse-square-root",
 }
+_RIVALS = (
+    *("train-samples", "lr-decay-samples", "lr-warmup-samples", "lr-warmup-fraction", "lr-wsd-decay-samples"),
+    *("lr-wsd-decay-style", "lr-wsd-decay-iters", "rampup-batch-size", "step-batch-size-schedule"),
+    *(
+        "start-weight-decay",
+        "end-weight-decay",
+        "weight-decay-incr-style",
+        "decoupled-lr",
+        "decoupled-min-lr",
+    ),
+    *("use-mup", "mup-base-hidden-size", "mup-base-head-dim"),
+)
 _KEYS = (
     Key("peak_lr", "lr"),
     Key("weight_decay", "weight-decay", 0.01),
@@ -46,6 +58,7 @@ def _express(recipe: Recipe, machine: Machine, draft: Draft) -> None:
             "lr-wsd-decay-iters": curve.decay_steps,
         }
         draft.held.add("schedule")
+    draft.alone(*_RIVALS)
     draft.fields["min-lr"] = 0.0 if curve.name in ("constant", "inverse-sqrt") else recipe.final_lr
     _express_mup(recipe, draft)
 

@@ -39,6 +39,7 @@ def _express(recipe: Recipe, machine: Machine, draft: Draft) -> None:
         options |= {"decay": curve.decay_steps, "decay_fraction": None, "decay_min_lr": recipe.final_lr}
     elif curve.name != "constant":
         return
+    draft.alone(_SCHEDULER)
     draft.fields[f"{_SCHEDULER}._CLASS_"] = f"olmo_core.optim.scheduler.{_CLASSES[curve.name]}"
     draft.fields |= {f"{_SCHEDULER}.{name}": value for name, value in options.items()}
     draft.held.add("schedule")

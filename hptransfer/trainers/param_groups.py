@@ -38,6 +38,7 @@ def _express(recipe: Recipe, machine: Machine, draft: Draft) -> None:  # noqa: A
             draft.fields[f"schedule.{name}"] = value
     for name, group in (recipe.groups or {}).items():
         draft.fields |= {f"groups.{name}.{key}": value for key, value in asdict(group).items()}
+    draft.alone("schedule", "groups")
     draft.held |= {"schedule", "groups", "optimizer"}
 
 

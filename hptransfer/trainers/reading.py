@@ -14,7 +14,7 @@ from hptransfer.trainers.recipe import Curve, Recipe
 from hptransfer.trainers.syntax import Source
 from hptransfer.trainers.writing import MARK
 
-_PLAN = re.compile(rf"{re.escape(MARK)}(\{{.*\}})")
+PLAN = re.compile(rf"{re.escape(MARK)}(\{{.*\}})")
 _NEEDED = (
     "peak_lr",
     "schedule",
@@ -83,7 +83,7 @@ def _has(source: Source, name: str) -> bool:
 
 def planned_for(text: str) -> dict[str, Any]:
     """What the header of a written config says about its plan: target and law; empty without one."""
-    match = _PLAN.search(text)
+    match = PLAN.search(text)
     if match is None:
         return {}
     try:

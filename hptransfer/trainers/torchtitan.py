@@ -42,6 +42,7 @@ def _express(recipe: Recipe, machine: Machine, draft: Draft) -> None:
         "training.global_batch_size": split.sequences,
     }
     express_clip(recipe, draft, _CLIP)
+    draft.alone(_RATIO, "lr_scheduler.total_steps")
     if curve.name == "constant":
         draft.fields[_RATIO] = 0.0
         draft.held.add("schedule")

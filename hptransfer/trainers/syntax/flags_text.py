@@ -8,9 +8,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from hptransfer.config import number_text
-from hptransfer.trainers.syntax.source import Block, Scalar, Source, Syntax, Written, given_twice, unusable
+from hptransfer.trainers.syntax.source import (
+    Block,
+    Edit,
+    Entry,
+    Scalar,
+    Source,
+    Syntax,
+    Written,
+    given_twice,
+    unusable,
+)
 
 ARRAY = "HPTRANSFER_ARGS"
 _WORD = re.compile(r"""(?:"[^"\n]*"|'[^'\n]*'|\\.|[^\s"'()#;&|\\]|(?<=\S)#)+""")
@@ -67,6 +78,7 @@ def parse(text: str, name: str) -> Source:
         scalar = True if value is None else _value(value)
         shown = word if value is None else value
         source.add(field, Written(scalar, source.line_at(at), shown, at if value is None else start, end))
+        source.entries[field] = Entry(at, end if value is None else start, end)
         tail = end
     if not source.fields:
         raise unusable(name, None, "holds no flags such as --lr 3.0e-4.")
@@ -91,11 +103,46 @@ def compose(fields: Mapping[str, Scalar], comments: Sequence[str]) -> str:
     return "\n".join([*(f"# {line}".rstrip() for line in comments), f"{ARRAY}=(", *flags, ")"]) + "\n"
 
 
-def insert(source: Source, fields: Mapping[str, Scalar]) -> str:
-    """Add flags after the last one, on its line."""
-    tail = source.blocks[""].tail
-    added = "".join(f" {_flag_text(name, value)}" for name, value in fields.items() if value is not False)
-    return source.text[:tail] + added + source.text[tail:]
+def insert(source: Source, fields: Mapping[str, Scalar], after: int | None) -> list[Edit]:
+    """Add flags behind a flag, on lines of their own where it has one that is continued or in an array.
+
+    Raises:  InputError where a flag stands in quotes, so that it cannot be told from text.
+    """
+    for name in fields:
+        _refuse_quoted(source, name)
+    tail = source.blocks[""].tail if after is None else after
+    flags = [_flag_text(name, value) for name, value in fields.items()]
+    start = max(entry.start for entry in source.entries.values() if entry.start < tail)
+    lead, end = source.lead(start), source.line_end(tail)
+    rest = source.text[tail:end].strip()
+    if lead != " " and rest == "\\":
+        return [Edit(end, end, "".join(f"{lead}{flag} \\" for flag in flags))]
+    if lead != " " and (not rest or rest.startswith("#")) and _in_array(source, tail):
+        return [Edit(end, end, "".join(f"{lead}{flag}" for flag in flags))]
+    return [Edit(tail, tail, "".join(f" {flag}" for flag in flags))]
 
 
-FLAGS = Syntax("flags", (".sh", ".args", ".txt"), parse, compose, insert, literal)
+def _in_array(source: Source, at: int) -> bool:
+    """Whether a place is in round brackets, those in comments and quotes aside."""
+    code = source.text[:at]
+    for word, start in _words(source.text[:at]):
+        code = code[:start] + "x" * len(word) + code[start + len(word) :]
+    bare = _COMMENT.sub("", code)
+    return bare.count("(") > bare.count(")")
+
+
+def _refuse_quoted(source: Source, name: str) -> None:
+    for word, at in _words(source.text):
+        if word[-1] in "\"'" and re.search(rf"--{re.escape(name)}(?![\w-])", word):
+            msg = (
+                "stands in quotes here, which cannot be edited. Write the flags as an array: ARGS=(--lr ...)."
+            )
+            raise unusable(source.name, source.line_at(at), msg, f"--{name}")
+
+
+def shown(value: Any, lead: str) -> str:  # noqa: ARG001 - flags have nothing below them
+    """Write a value."""
+    return literal(value)
+
+
+FLAGS = Syntax("flags", (".sh", ".args", ".txt"), parse, compose, insert, literal, shown)

@@ -11,6 +11,8 @@ from typing import Any
 from hptransfer.config import number_text
 from hptransfer.trainers.syntax.source import (
     Block,
+    Edit,
+    Entry,
     Scalar,
     Source,
     Syntax,
@@ -24,7 +26,6 @@ from hptransfer.trainers.syntax.source import (
 MAX_DEPTH = 100
 _SPACE = re.compile(r"[ \t\n\r]*")
 _PLAIN = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?|true|false|null|-?Infinity|NaN")
-_INDENT = re.compile(r"[ \t]*")
 
 
 class _Parser:
@@ -66,20 +67,17 @@ class _Parser:
             start = self.at
             name = self.key() if opening == "{" else str(count)
             inner = f"{path}.{name}" if path else name
-            if inner in self.source.fields or inner in self.source.blocks:
-                raise given_twice(self.source, inner, self.source.line_at(start))
+            if inner in self.source.fields or inner in self.source.entries:
+                first = self.source.line_at(self.source.entries[inner].start)
+                raise given_twice(self.source, inner, self.source.line_at(start), first)
+            self.skip()
+            begin = self.at
             self.value(inner, depth + 1)
-            tail, indent, count = self.at, self.indent_of(start), count + 1
+            self.source.entries[inner] = Entry(start, begin, self.at)
+            tail, indent, count = self.at, self.source.lead(start), count + 1
         self.at += 1
         if opening == "{":
             self.source.blocks[path] = Block(tail, indent, flow=True, empty=not count)
-
-    def indent_of(self, start: int) -> str:
-        """The line break and space before a key that starts its line, else a space."""
-        begin = self.text.rfind("\n", 0, start) + 1
-        match = _INDENT.match(self.text, begin)
-        own_line = begin and match is not None and match.end() >= start
-        return self.source.newline + self.text[begin:start] if own_line else " "
 
     def key(self) -> str:
         if self.skip() != '"':
@@ -136,31 +134,37 @@ def literal(value: Scalar) -> str:
 
 def compose(fields: Mapping[str, Scalar], comments: Sequence[str]) -> str:  # noqa: ARG001 - JSON has none
     """Write fields as an indented JSON object."""
-    return _shown(nested(fields), "\n") + "\n"
+    return shown(nested(fields), "\n") + "\n"
 
 
-def _shown(value: Any, newline: str) -> str:
-    """Write nested values, a mapping's entries on lines of their own."""
+def shown(value: Any, lead: str) -> str:
+    """Write nested values: on one line where lead is " ", else entries and mappings in lists on their own."""
+    inner = lead if lead == " " else lead + "  "
     if isinstance(value, dict):
-        inner = newline + "  "
-        rows = [f"{json.dumps(name)}: {_shown(below, inner)}" for name, below in value.items()]
-        return "{" + inner + ("," + inner).join(rows) + newline + "}" if rows else "{}"
+        rows = [f"{json.dumps(name)}: {shown(below, inner)}" for name, below in value.items()]
+        return _enclosed("{", rows, "}", inner, lead)
     if isinstance(value, list):
-        return "[" + ", ".join(_shown(item, newline) for item in value) + "]"
+        rows = [shown(item, inner) for item in value]
+        flat = not any(isinstance(item, dict) for item in value)
+        return _enclosed("[", rows, "]", " ", " ") if flat else _enclosed("[", rows, "]", inner, lead)
     return literal(value)
 
 
-def insert(source: Source, fields: Mapping[str, Scalar]) -> str:
-    """Add fields at the ends of their objects."""
-    text = source.text
-    homes = by_home(source, fields)
-    for above in sorted(homes, key=lambda path: source.blocks[path].tail, reverse=True):
-        block, tree = source.blocks[above], nested(homes[above])
+def _enclosed(opening: str, rows: Sequence[str], closing: str, inner: str, lead: str) -> str:
+    if inner == " " or not rows:
+        return opening + ", ".join(rows) + closing
+    return opening + inner + ("," + inner).join(rows) + lead + closing
+
+
+def insert(source: Source, fields: Mapping[str, Scalar], after: int | None) -> list[Edit]:  # noqa: ARG001
+    """Add fields at the ends of their objects, indented like their neighbours."""
+    edits = []
+    for above, new in by_home(source, fields).items():
+        block, tree = source.blocks[above], nested(new)
         lead = block.indent or " "
-        rows = [f"{lead}{json.dumps(name)}: {_shown(value, lead)}" for name, value in tree.items()]
-        added = ",".join(rows)
-        text = text[: block.tail] + ("" if block.empty else ",") + added + text[block.tail :]
-    return text
+        rows = [f"{lead}{json.dumps(name)}: {shown(value, lead)}" for name, value in tree.items()]
+        edits.append(Edit(block.tail, block.tail, ("" if block.empty else ",") + ",".join(rows)))
+    return edits
 
 
-JSON = Syntax("JSON", (".json",), parse, compose, insert, literal, comments=False)
+JSON = Syntax("JSON", (".json",), parse, compose, insert, literal, shown, comments=False)

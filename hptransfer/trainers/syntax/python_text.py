@@ -9,12 +9,24 @@ from __future__ import annotations
 
 import ast
 import operator
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from hptransfer.config import number_text
 from hptransfer.errors import plain
-from hptransfer.trainers.syntax.source import Block, Scalar, Source, Syntax, Written, nested, unusable
+from hptransfer.trainers.syntax.source import (
+    Block,
+    Edit,
+    Entry,
+    Scalar,
+    Source,
+    Syntax,
+    Written,
+    by_home,
+    nested,
+    unusable,
+)
 
 _OPERATORS: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Mult: operator.mul,
@@ -25,6 +37,8 @@ _OPERATORS: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
 }
 _TOO_LARGE = 1e30
 _UNKNOWN = object()
+_REST = "**"  # stands for a call's arguments that are not written out
+_END_OF_ARGUMENT = re.compile(r"(,?)[ \t]*(?:#.*)?")
 
 
 def literal_value(node: ast.expr) -> Any:
@@ -76,7 +90,17 @@ class _Walker:
 
     def assignment(self, target: ast.expr, value: ast.expr) -> None:
         if isinstance(target, ast.Name):
+            self.entry(target, value, target.id)
             self.value(value, target.id)
+
+    def entry(self, name: ast.expr | ast.keyword, value: ast.expr, path: str) -> None:
+        """Note where a name and its value stand."""
+        start, end = self.offset(name.lineno, name.col_offset), self.end(value)
+        self.source.entries[path] = Entry(start, self.offset(value.lineno, value.col_offset), end)
+
+    def end(self, node: ast.expr) -> int:
+        """Offset of a node's end."""
+        return self.offset(node.end_lineno or node.lineno, node.end_col_offset or 0)
 
     def value(self, node: ast.expr, path: str) -> None:
         if isinstance(node, ast.Call) and (node.keywords or not path):
@@ -92,19 +116,16 @@ class _Walker:
             self.scalar(node, path)
 
     def call(self, node: ast.Call, path: str) -> None:
-        tail, column = self.offset(node.func.end_lineno or 1, node.func.end_col_offset or 0) + 1, None
+        tail, indent = self.end(node.func) + 1, " "
         for keyword in node.keywords:
-            if keyword.arg is not None:
-                self.value(keyword.value, f"{path}.{keyword.arg}" if path else keyword.arg)
-            end = keyword.value
-            tail = self.offset(end.end_lineno or 1, end.end_col_offset or 0)
-            column = keyword.col_offset if keyword.lineno > node.lineno else None
-        indent = " " if column is None else self.source.newline + " " * column
+            inner = ".".join(filter(None, (path, keyword.arg or _REST)))
+            self.entry(keyword, keyword.value, inner)
+            self.value(keyword.value, inner)
+            tail, indent = self.end(keyword.value), self.source.lead(self.source.entries[inner].start)
         self.source.blocks[path] = Block(tail, indent, flow=True, empty=not (node.keywords or node.args))
 
     def scalar(self, node: ast.expr, path: str) -> None:
-        start = self.offset(node.lineno, node.col_offset)
-        end = self.offset(node.end_lineno or node.lineno, node.end_col_offset or 0)
+        start, end = self.offset(node.lineno, node.col_offset), self.end(node)
         text = self.source.text[start:end]
         value = literal_value(node)
         self.source.add(path, Written(text if value is _UNKNOWN else value, node.lineno, text, start, end))
@@ -156,15 +177,92 @@ def with_calls(
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f'"{name}": {_shown(below)}' for name, below in value.items()) + "}"
     return f"[{', '.join(map(_shown, value))}]" if isinstance(value, list) else literal(value)
 
 
-def insert(source: Source, fields: Mapping[str, Scalar]) -> str:
-    """Add assignments at the end of the text."""
-    text = source.text
-    if text and not text.endswith("\n"):
-        text += source.newline
-    return text + "".join(f"{name} = {literal(value)}{source.newline}" for name, value in fields.items())
+def shown(value: Any, lead: str) -> str:  # noqa: ARG001 - on one line, wherever it stands
+    """Write a value on one line."""
+    return _shown(value)
 
 
-PYTHON = Syntax("Python", (".py",), parse, compose, insert, literal)
+def insert(source: Source, fields: Mapping[str, Scalar], after: int | None) -> list[Edit]:
+    """Add arguments to calls, and assignments behind the last of their kind.
+
+    Raises:  InputError where a call is missing, takes arguments that nobody can see (`**common`), or a name
+             gets its value in another way than by one assignment.
+    """
+    release(source, fields)
+    edits: list[Edit] = []
+    for above, new in by_home(source, _below_empty_calls(source, fields, edits)).items():
+        block, tree = source.blocks[above], nested(new)
+        if f"{above}.{_REST}" in source.fields:
+            line = source.fields[f"{above}.{_REST}"].line
+            msg = f"takes arguments that cannot be seen here. Write out {', '.join(tree)}."
+            raise unusable(source.name, line, msg, above)
+        if block.flow and not any(isinstance(value, dict) for value in tree.values()):
+            edits += _arguments(source, block, tree)
+        elif above or any(isinstance(value, dict) for value in tree.values()):
+            missing = next(name for name, value in tree.items() if isinstance(value, dict))
+            msg = f"is not there, and {', '.join(tree[missing])} are its arguments. Add a call without any."
+            raise unusable(source.name, None, msg, f"{above}.{missing}".lstrip("."))
+        else:
+            edits.append(_assignments(source, tree, after))
+    return edits
+
+
+def _below_empty_calls(
+    source: Source, fields: Mapping[str, Scalar], edits: list[Edit]
+) -> Mapping[str, Scalar]:
+    """Put arguments into calls that have none; return the other fields."""
+    calls: dict[str, dict[str, Scalar]] = {}
+    for path, value in fields.items():
+        parts = path.split(".")
+        above = next((p for n in range(1, len(parts)) if (p := ".".join(parts[:n])) in source.fields), "")
+        if above and source.fields[above].text.endswith("()"):
+            calls.setdefault(above, {})[path.removeprefix(f"{above}.")] = value
+    for above, new in calls.items():
+        inside = source.fields[above].end - 1
+        arguments = ", ".join(f"{name}={_shown(value)}" for name, value in nested(new).items())
+        edits.append(Edit(inside, inside, arguments))
+    below = {f"{above}.{name}" for above, new in calls.items() for name in new}
+    return {path: value for path, value in fields.items() if path not in below}
+
+
+def _arguments(source: Source, block: Block, tree: Mapping[str, Any]) -> list[Edit]:
+    """Arguments behind the last one: on lines of their own, behind its comment, where that has its own."""
+    rows = [f"{name}={_shown(value)}" for name, value in tree.items()]
+    end = source.line_end(block.tail)
+    rest = _END_OF_ARGUMENT.fullmatch(source.text, block.tail, end)
+    if block.indent == " " or rest is None:
+        lead = "," + block.indent
+        return [Edit(block.tail, block.tail, ("" if block.empty else lead) + lead.join(rows))]
+    comma = [] if rest.group(1) else [Edit(block.tail, block.tail, ",")]
+    return [*comma, Edit(end, end, "".join(f"{block.indent}{row}," for row in rows))]
+
+
+def _assignments(source: Source, tree: Mapping[str, Any], after: int | None) -> Edit:
+    rows = [f"{name} = {_shown(value)}" for name, value in tree.items()]
+    at = len(source.text.rstrip("\r\n")) if after is None else source.line_end(after)
+    lead = source.newline
+    return Edit(at, at, (lead if at else "") + lead.join(rows))
+
+
+def release(source: Source, paths: Collection[str]) -> list[Edit]:
+    """Nothing to edit.
+
+    Raises:  InputError for names that get their values in other ways as well, such as `lr *= 2`.
+    """
+    names = {path.partition(".")[0] for path in paths}
+    spans = {entry.start for entry in source.entries.values()}
+    walker = _Walker(Source(source.text, source.name), tree := ast.parse(source.text))
+    set_names = (n for n in ast.walk(tree) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load))
+    for node in set_names:
+        if node.id in names and walker.offset(node.lineno, node.col_offset) not in spans:
+            msg = "gets its value here in a way that cannot be edited. Write one plain assignment."
+            raise unusable(source.name, node.lineno, msg, node.id)
+    return []
+
+
+PYTHON = Syntax("Python", (".py",), parse, compose, insert, literal, shown, release)

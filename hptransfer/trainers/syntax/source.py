@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from functools import cached_property
+from typing import Any, NamedTuple, TypeAlias
 
 from hptransfer.errors import InputError, Problem, plain
 
@@ -17,8 +19,7 @@ MAX_FIELDS = 100_000  # aliases of aliases unfold without end
 class Written:
     """A field as it stands in a text: value as the trainer's parser takes it, 1-based line, and its span.
 
-    `shared`: the text of the value stands elsewhere too (a YAML anchor), so that replacing it changes more
-    than this field; `merged`: it came from another mapping (`<<`), so that it can only be overridden.
+    `merged`: it came from another mapping (`<<`, or an alias of the whole): it can only be overridden.
     """
 
     value: Scalar
@@ -34,23 +35,56 @@ class Block:
     """A mapping that fields can be added to.
 
     `tail` is where its last field ends (its opening where it has none), `indent` the text before its
-    fields, `flow` whether it is written in braces.
+    fields, `flow` whether it is written in braces. `alias`: where an alias starts that stands for it.
     """
 
     tail: int
     indent: str
     flow: bool
     empty: bool = False
+    alias: int | None = None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A name with its value, as one thing to take out or to write anew: offsets of its start, value and end.
+
+    `lead` goes before a new value: a block below its name starts where the name ends, and wants a colon.
+    """
+
+    start: int
+    value: int
+    end: int
+    lead: str = ""
+
+
+class Edit(NamedTuple):
+    """A span of a text and what to put in its place."""
+
+    start: int
+    end: int
+    text: str
+
+
+def applied(text: str, edits: Iterable[Edit]) -> str:
+    """Make edits that do not overlap; those at one place keep their order."""
+    parts, at = [], 0
+    for edit in sorted(edits, key=lambda edit: edit.start):
+        parts += [text[at : edit.start], edit.text]
+        at = edit.end
+    return "".join(parts) + text[at:]
 
 
 @dataclass
 class Source:
-    """A parsed text: fields and blocks by dotted path ("" is the whole)."""
+    """A parsed text: fields, blocks and entries by dotted path ("" is the whole)."""
 
     text: str
     name: str  # the file as the user gave it
     fields: dict[str, Written] = field(default_factory=dict)
     blocks: dict[str, Block] = field(default_factory=dict)
+    entries: dict[str, Entry] = field(default_factory=dict)
+    repeated: dict[str, tuple[int, int]] = field(default_factory=dict)  # lines of what was set before
 
     def add(self, path: str, written: Written) -> None:
         """Add a field.
@@ -59,16 +93,28 @@ class Source:
         """
         if len(self.fields) >= MAX_FIELDS:
             raise unusable(self.name, None, f"more than {MAX_FIELDS:,} fields.")
+        if path in self.fields:
+            self.repeated[path] = (self.fields[path].line, written.line)
         self.fields[path] = written
+
+    @cached_property
+    def _line_ends(self) -> list[int]:
+        return [at for at, character in enumerate(self.text) if character == "\n"]
 
     def line_at(self, offset: int) -> int:
         """1-based line of an offset."""
-        return self.text.count("\n", 0, offset) + 1
+        return bisect_left(self._line_ends, offset) + 1
 
     @property
     def newline(self) -> str:
         """The line end that the text uses."""
         return "\r\n" if "\r\n" in self.text else "\n"
+
+    def lead(self, start: int) -> str:
+        """The line break and space before what starts its line at an offset, else one space."""
+        begin = self.text.rfind("\n", 0, start) + 1
+        before = self.text[begin:start]
+        return " " if before.strip(" \t") or not begin else self.newline + before
 
     def line_end(self, offset: int) -> int:
         """Offset of the end of the line at `offset`, before its line end."""
@@ -80,18 +126,22 @@ class Source:
 
 @dataclass(frozen=True)
 class Syntax:
-    """How one kind of text is read, made and added to.
+    """How one kind of text is read, made and edited.
 
-    `parse(text, name)`; `compose(fields, comments)`; `insert(source, fields)` gives the whole text with new
-    fields; `literal` writes a value. All keep to `Source`'s dotted paths.
+    `parse(text, name)`; `compose(fields, comments)`. `insert(source, fields, after)` gives the edits that add
+    new fields, behind the offset `after` where the order is free. `literal` writes a value, `shown(value,
+    lead)` one with all below it, `lead` being the line break and space before its name. `release(source,
+    paths)` gives the edits after which nothing else hangs on what stands there. All keep to dotted paths.
     """
 
     name: str
     suffixes: tuple[str, ...]
     parse: Callable[[str, str], Source]
     compose: Callable[[Mapping[str, Scalar], Sequence[str]], str]
-    insert: Callable[[Source, Mapping[str, Scalar]], str]
+    insert: Callable[[Source, Mapping[str, Scalar], int | None], list[Edit]]
     literal: Callable[[Scalar], str]
+    shown: Callable[[Any, str], str]
+    release: Callable[[Source, Collection[str]], list[Edit]] = lambda source, paths: []  # noqa: ARG005
     comments: bool = True  # whether comments can be written
 
 
@@ -156,8 +206,8 @@ def unusable(name: str, line: int | None, message: str, column: str | None = Non
     return InputError([Problem(name, line, column, message)])
 
 
-def given_twice(source: Source, path: str, line: int) -> InputError:
-    """The error for a field that is written twice."""
-    first = source.fields[path].line if path in source.fields else None
+def given_twice(source: Source, path: str, line: int, first: int | None = None) -> InputError:
+    """The error for a field that is written twice; `first` is the other line, if it is not a field's."""
+    first = source.fields[path].line if first is None and path in source.fields else first
     before = "" if first is None else f" (first in line {first})"
     return unusable(source.name, line, f"is given twice{before}. Keep one.", plain(path))

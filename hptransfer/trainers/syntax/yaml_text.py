@@ -7,19 +7,22 @@ what a field's value then is; loaders that are more generous (jsonargparse, Omeg
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import ruamel.yaml
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import AliasEvent
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from hptransfer.config import yaml_lines, yaml_value
 from hptransfer.errors import plain
 from hptransfer.trainers.syntax.source import (
     Block,
+    Edit,
+    Entry,
     Scalar,
     Source,
     Syntax,
@@ -39,6 +42,8 @@ _ANY_FLOAT = re.compile(r"[-+]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)(?:[eE][
 _TRUE, _FALSE = frozenset(["yes", "true", "on"]), frozenset(["no", "false", "off"])
 _ALIAS = re.compile(r"\s*:\s+(\*[^\s,\]}]+)")
 _MERGE = "<<"
+_ANCHOR = re.compile(r"&(\S+)\s+")
+_PROPERTIES = re.compile(r"(?:[&!]\S*\s+)*")  # anchor and tag, before a value
 
 
 def resolve(text: str, *, lenient: bool = False) -> Scalar:
@@ -79,16 +84,20 @@ class _Walker:
                 self.node(item, f"{path}.{number}", depth + 1, None, merged=merged or alias is not None)
         elif isinstance(node, MappingNode):
             self.mapping(node, path, depth, merged=merged or alias is not None)
+            if alias is not None and not merged:
+                self.source.blocks[path] = Block(alias[1], " ", flow=True, alias=alias[0])
 
     def scalar(self, node: ScalarNode, path: str, alias: tuple[int, int] | None, *, merged: bool) -> None:
         start, end = alias or (node.start_mark.index, node.end_mark.index)
+        found = _PROPERTIES.match(self.source.text, start, end)
+        start = found.end() if found and not alias else start
         bare = node.style is None
         value = resolve(str(node.value), lenient=self.lenient) if bare else str(node.value)
         line = self.source.line_at(start) if alias else _line(node)
         self.source.add(path, Written(value, line, self.source.text[start:end], start, end, merged))
 
     def mapping(self, node: MappingNode, path: str, depth: int, *, merged: bool) -> None:
-        own = {}
+        own: dict[str, Node] = {}
         for key, value in node.value:
             if not isinstance(key, ScalarNode):
                 raise unusable(self.source.name, _line(key), "need a plain name before the colon.")
@@ -96,9 +105,12 @@ class _Walker:
                 continue
             inner = f"{path}.{key.value}" if path else str(key.value)
             if inner in own:
-                raise given_twice(self.source, inner, _line(key))
+                first = self.source.line_at(self.source.entries[inner].start)
+                raise given_twice(self.source, inner, _line(key), first)
             own[inner] = value
             alias = self.alias_after(key, value)
+            if not merged:
+                self.source.entries[inner] = self.entry(key, value, alias)
             self.node(value, inner, depth + 1, alias, merged=merged)
         for inherited in _merges(node):
             for key, value in inherited.value:
@@ -108,6 +120,15 @@ class _Walker:
                     self.node(value, inner, depth + 1, None, merged=True)
         if not merged:
             self.source.blocks[path] = self.block(node)
+
+    def entry(self, key: Node, value: Node, alias: tuple[int, int] | None) -> Entry:
+        start, end = int(key.start_mark.index), self.end_of(key, value)
+        if alias is not None:
+            return Entry(start, alias[0], end)
+        begin = int(value.start_mark.index)
+        if "\n" in self.source.text[key.end_mark.index : begin] or begin == value.end_mark.index:
+            return Entry(start, int(key.end_mark.index), end, lead=": ")
+        return Entry(start, begin, end)
 
     def alias_after(self, key: Node, value: Node) -> tuple[int, int] | None:
         """The span of an alias that stands as a key's value."""
@@ -121,7 +142,7 @@ class _Walker:
             last = node.value[-1][1].end_mark.index if node.value else node.start_mark.index + 1
             return Block(last, " ", flow=True, empty=not node.value)
         ends = [self.end_of(key, value) for key, value in node.value]
-        return Block(max(ends), " " * node.start_mark.column, flow=False)
+        return Block(max(ends), " " * node.value[0][0].start_mark.column, flow=False)
 
     def end_of(self, key: Node, value: Node) -> int:
         """Where an entry ends: a block's own end mark lies behind the comments that follow it."""
@@ -189,24 +210,63 @@ def compose(fields: Mapping[str, Scalar], comments: Sequence[str]) -> str:
     return "\n".join([*(f"# {line}".rstrip() for line in comments), *yaml_lines(nested(fields), "")]) + "\n"
 
 
-def insert(source: Source, fields: Mapping[str, Scalar]) -> str:
-    """Add fields at the ends of their mappings, indented like their neighbours."""
-    text = source.text
+def insert(source: Source, fields: Mapping[str, Scalar], after: int | None) -> list[Edit]:  # noqa: ARG001
+    """Add fields at the ends of their mappings, indented like their neighbours.
+
+    A mapping that is an alias becomes one that merges it, so that the anchor's own fields stay.
+    """
     homes = by_home(source, fields)
-    for above in sorted(homes, key=lambda path: source.blocks[path].tail, reverse=True):
-        block, tree = source.blocks[above], nested(homes[above])
-        text = _with_block(source, text, block, tree)
-    return text
+    inner_first = sorted(homes, key=_depth, reverse=True)  # several may end at one place
+    return [_addition(source, source.blocks[above], nested(homes[above])) for above in inner_first]
 
 
-def _with_block(source: Source, text: str, block: Block, tree: dict[str, Any]) -> str:
+def _depth(path: str) -> int:
+    return path.count(".") + 1 if path else 0
+
+
+def _in_flow(tree: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}: {yaml_value(value)}" for name, value in tree.items())
+
+
+def _addition(source: Source, block: Block, tree: dict[str, Any]) -> Edit:
+    if block.alias is not None:
+        whole = source.text[block.alias : block.tail]
+        return Edit(block.alias, block.tail, f"{{{_MERGE}: {whole}, {_in_flow(tree)}}}")
     if block.flow:
-        added = ", ".join(f"{name}: {yaml_value(value)}" for name, value in tree.items())
-        return text[: block.tail] + ("" if block.empty else ", ") + added + text[block.tail :]
+        return Edit(block.tail, block.tail, ("" if block.empty else ", ") + _in_flow(tree))
     at = source.line_end(block.tail)
     lines = [source.newline + line for line in yaml_lines(tree, block.indent)]
-    return text[:at] + "".join(lines) + text[at:]
+    return Edit(at, at, "".join(lines))
 
 
-YAML = Syntax("YAML", (".yaml", ".yml"), parse, compose, insert, literal)
+def shown(value: Any, lead: str) -> str:  # noqa: ARG001 - on one line, wherever it stands
+    """Write a value on one line."""
+    return yaml_value(value)
+
+
+def release(source: Source, paths: Collection[str]) -> list[Edit]:
+    """Move the anchors of values that are about to change to the first place that uses them."""
+    edits = []
+    for path in paths:
+        if path not in source.entries:
+            continue
+        written, entry = source.fields[path], source.entries[path]
+        anchor = _ANCHOR.search(source.text, entry.value, written.start)
+        if anchor is None:
+            continue
+        uses = [span for name, span in _aliases(source.text) if name == anchor.group(1)]
+        if uses:
+            start, end = uses[0]
+            edits += [Edit(*anchor.span(), ""), Edit(start, end, f"&{anchor.group(1)} {written.text}")]
+    return edits
+
+
+def _aliases(text: str) -> Iterator[tuple[str, tuple[int, int]]]:
+    """Every alias with its span, in the order of the text."""
+    for event in ruamel.yaml.YAML(typ="safe", pure=True).parse(text):
+        if isinstance(event, AliasEvent):
+            yield str(event.anchor), (event.start_mark.index, event.end_mark.index)
+
+
+YAML = Syntax("YAML", (".yaml", ".yml"), parse, compose, insert, literal, shown, release)
 LENIENT_YAML = replace(YAML, name="lenient YAML", parse=partial(parse, lenient=True))

@@ -1,0 +1,120 @@
+"""A config that somebody has and a plan's values are written into: shown as a diff, changed when asked to."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
+
+import typer
+
+from hptransfer.cli.machine_options import say_notes, say_usage, write_in_format, write_sidecar
+from hptransfer.errors import UsageError, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from hptransfer.cli.talk import Talk
+    from hptransfer.trainers import Format, Machine, Output, Recipe
+
+MAX_BASE_BYTES: Final = 2**20  # no config is larger, and YAML is read at a tenth of that a second
+
+
+@dataclass(frozen=True)
+class BaseOptions:
+    """Where a trainer's config goes that is not written whole."""
+
+    PANEL: ClassVar[str] = "Trainer"
+
+    base: Annotated[
+        str | None,
+        typer.Option("--base", metavar="FILE", help="Put the values into this config; show what changes."),
+    ] = None
+    write: Annotated[bool, typer.Option("--write", help="With --base: change the file.")] = False
+
+    def require_consistent(self, output: str | None) -> None:
+        """Refuse options that contradict each other.
+
+        Raises:  UsageError.
+        """
+        if self.write and self.base is None:
+            msg = "--write goes with --base FILE, the config to change."
+            raise UsageError(msg)
+        if self.write and (output is not None or self.base == "-"):
+            msg = "--write changes the file of --base in place: give that a name, and no -o."
+            raise UsageError(msg)
+
+
+def write_trainer_config(
+    recipe: Recipe,
+    form: Format,
+    machine: Machine,
+    options: BaseOptions,
+    output: str | None,
+    *,
+    provenance: Mapping[str, Any],
+    inputs: Iterable[str],
+    force: bool,
+    talk: Talk,
+) -> None:
+    """Write a recipe in a trainer's format: whole, or into a base file."""
+    if options.base is None:
+        write_in_format(
+            recipe,
+            form,
+            machine,
+            output or "-",
+            provenance=provenance,
+            inputs=inputs,
+            force=force,
+            talk=talk,
+        )
+        return
+    before, made = _merged(recipe, form, machine, options.base, provenance)
+    if output is None:
+        _change_or_show(made, form, before, options, talk)
+        return
+    from hptransfer.files import write_text
+
+    inputs = [*inputs, options.base]
+    talk.wrote(write_text(output, made.text, force=force, inputs=inputs), output)
+    write_sidecar(made.sidecar, output, inputs, force=force, talk=talk)
+    say_notes(made.notes, talk)
+    say_usage(form, output, talk)
+
+
+def _merged(
+    recipe: Recipe, form: Format, machine: Machine, base: str, provenance: Mapping[str, Any]
+) -> tuple[str, Output]:
+    """The base's text, and what it becomes; a byte-order mark stays."""
+    from dataclasses import replace
+
+    from hptransfer.files import BYTE_ORDER_MARK, read_text
+    from hptransfer.trainers import merged_config, require_base
+
+    before = read_text(base, max_bytes=MAX_BASE_BYTES, keep_mark=True)
+    text = before.removeprefix(BYTE_ORDER_MARK)
+    require_base(form, base, text)
+    made = merged_config(recipe, form, machine, base=text, name=base, provenance=provenance)
+    return before, replace(made, text=before[: len(before) - len(text)] + made.text)
+
+
+def _change_or_show(made: Output, form: Format, before: str, options: BaseOptions, talk: Talk) -> None:
+    from hptransfer.cli import render
+    from hptransfer.findings.fixing import Patch
+
+    file = options.base or "-"
+    patch = Patch(file, before, made.text, word="planned")
+    render.show_diff(patch.diff(), sys.stderr if options.write else sys.stdout)
+    if options.write:
+        talk.wrote(patch.write(), file)
+        write_sidecar(made.sidecar, file, [], force=True, talk=talk)
+        say_notes(made.notes, talk)
+        say_usage(form, file, talk)
+        return
+    say_notes(made.notes, talk)
+    if made.text == before:
+        talk.say(f"unchanged {plain(file)}: it holds these values already")
+        say_usage(form, file, talk)
+    else:
+        talk.then(f"add --write to change {plain(file)}, or -o FILE to write another")

@@ -1,0 +1,139 @@
+"""A recipe written into a config that somebody has: only what it says changes, and that is proven by reading.
+
+The file keeps its comments, order, quotes, indentation and line ends. Fields that would say something else
+beside the recipe's (a fraction of warm-up beside its steps, the options of another schedule) are taken out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import Any
+
+from hptransfer.errors import InputError, Problem, plain
+from hptransfer.law import Note
+from hptransfer.trainers.base import NOT_EXPRESSED, Draft, Format, Machine, Reading
+from hptransfer.trainers.reading import PLAN, interpret
+from hptransfer.trainers.recipe import Recipe
+from hptransfer.trainers.syntax import Source
+from hptransfer.trainers.syntax.editing import inherited, stale, with_fields, without
+from hptransfer.trainers.syntax.source import unusable
+from hptransfer.trainers.writing import Output, draft_of, sidecar_of
+
+OF_THE_SCHEDULE = ("schedule", "warmup_steps", "final_lr_ratio", "decay", "decay_steps")
+
+
+def merged_config(
+    recipe: Recipe,
+    form: Format,
+    machine: Machine,
+    *,
+    base: str,
+    name: str,
+    provenance: Mapping[str, Any] | None = None,
+) -> Output:
+    """Write a recipe into the text `base` of the file `name`, which says what `machine` leaves open.
+
+    Raises:  InputError when the base is not of the format's syntax, holds a field twice, or would change or
+             mean something else than is shown; as `draft_of`.
+    """
+    if not base.strip():
+        raise unusable(name, None, "is empty. Leave out --base to write a whole config.")
+    before = form.syntax.parse(base, name)
+    machine = _of_base(machine, interpret(before, form, machine))
+    draft = draft_of(recipe, form, machine)
+    trimmed = _trimmed(before, form, draft)
+    values = draft.fields | dict.fromkeys(inherited(trimmed, draft.fields, draft.only))
+    after = form.syntax.parse(with_fields(trimmed, form.syntax, values), name)
+    _require_kept(before, after, values, draft.only)
+    notes = (*draft.notes, *_require_same_meaning(after, form, machine, draft))
+    text = _with_provenance(after.text, provenance or {})
+    lossy = any(note.code == NOT_EXPRESSED for note in notes)
+    wanted = lossy or not form.syntax.comments
+    return Output(text, notes, sidecar_of(recipe, form, notes, provenance or {}) if wanted else None)
+
+
+def _of_base(machine: Machine, base: Reading) -> Machine:
+    """The machine, with the base's micro batch and world size where nobody gives others."""
+    said = {name: base.number(name) for name in ("world_size", "micro_batch")}
+    own = {
+        name: int(value)
+        for name, value in said.items()
+        if value is not None and value >= 1 and base.values[name].fields and getattr(machine, name) is None
+    }
+    return replace(machine, **own)
+
+
+def _trimmed(source: Source, form: Format, draft: Draft) -> Source:
+    """The source without what may not stand beside the draft's fields."""
+    for path in stale(source, draft.fields, draft.only):
+        source = form.syntax.parse(without(source, path), source.name)
+    return source
+
+
+def _is_at_or_below(path: str, places: Collection[str]) -> bool:
+    return any(path == place or path.startswith(f"{place}.") for place in places)
+
+
+def _require_kept(before: Source, after: Source, values: Collection[str], only: Collection[str]) -> None:
+    """Refuse where another field than those set would change: one that takes its value from them."""
+    problems = []
+    for path, written in before.fields.items():
+        if _is_at_or_below(path, only) or _is_at_or_below(path, values):
+            continue
+        now = after.fields.get(path)
+        if now is None and any(value.startswith(f"{path}.") for value in values):
+            continue  # was null, and has something below it now
+        if now is None or repr(now.value) != repr(written.value):
+            became = "be gone" if now is None else f"become {plain(now.text, limit=60)}"
+            msg = (
+                f"takes its value, {plain(written.value, limit=60)}, from a place that the plan sets, and "
+                f"would {became}. Give it a value of its own first."
+            )
+            problems.append(Problem(before.name, written.line or None, plain(path), msg))
+    if problems:
+        raise InputError(problems)
+
+
+def _require_same_meaning(after: Source, form: Format, machine: Machine, draft: Draft) -> list[Note]:
+    """Refuse where the trainer would read something else than in a file of its own; traps are notes."""
+    merged = interpret(after, form, machine)
+    alone = interpret(form.syntax.parse(form.syntax.compose(draft.fields, []), after.name), form, machine)
+    problems = []
+    for ours in alone.values:
+        free = alone.get(ours) is None or ("schedule" not in draft.held and ours in OF_THE_SCHEDULE)
+        if merged.get(ours) != alone.get(ours) and not free:
+            problems.append(_misread(ours, merged, alone))
+    if problems:
+        raise InputError(sorted(problems, key=lambda problem: problem.line or 0))
+    known = {(trap.code, trap.field) for trap in alone.traps}
+    return [
+        Note(code=trap.code, message=f"{_where(trap.line)}{trap.field}: {trap.message}")
+        for trap in merged.traps
+        if (trap.code, trap.field) not in known
+    ]
+
+
+def _where(line: int | None) -> str:
+    return "" if line is None else f"line {line}, "
+
+
+def _misread(ours: str, merged: Reading, alone: Reading) -> Problem:
+    value = merged.values.get(ours)
+    got = "nothing" if value is None else plain(value.value, limit=60)
+    name = ours if value is None or value.field is None else value.field
+    msg = (
+        f"{merged.format} would read {ours} as {got}, the plan says {plain(alone.get(ours), limit=60)}: "
+        "something else in this file decides. Take that out."
+    )
+    return Problem(merged.source.name, None if value is None else value.line, name, msg)
+
+
+def _with_provenance(text: str, provenance: Mapping[str, Any]) -> str:
+    """What the header of a file that we wrote says of its plan is that of the plan it holds now."""
+    found = PLAN.search(text)
+    if found is None or not provenance:
+        return text
+    start, end = found.span(1)
+    return text[:start] + json.dumps(provenance) + text[end:]
