@@ -43,6 +43,9 @@ AXOLOTL = Format(
     fixed={"optimizer": "adamw_torch"},
     needs=("world_size",),
     differences=hf.HF.differences,
-    proven={"fields": "test_finetuning.py::test_axolotl_has_every_field"},
+    proven={
+        "fields": "test_finetuning.py::test_axolotl_has_every_field",
+        "LR curve": "test_finetuning.py::test_the_scheduler_of_transformers_gives_the_planned_lr",
+    },
     usage="axolotl train FILE",
 )

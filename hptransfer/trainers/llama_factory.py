@@ -35,6 +35,9 @@ LLAMA_FACTORY = replace(
     express=_express,
     interpret=_interpret,
     marks=(("per_device_train_batch_size",), ("learning_rate", "cutoff_len")),
-    proven={"fields": "test_finetuning.py::test_llama_factory_has_every_field"},
+    proven={
+        "fields": "test_finetuning.py::test_llama_factory_has_every_field",
+        "LR curve": "test_finetuning.py::test_the_scheduler_of_transformers_gives_the_planned_lr",
+    },
     usage="llamafactory-cli train FILE",
 )

@@ -62,12 +62,13 @@ def _interpret(fields: Fields) -> None:
 PARAM_GROUPS = Format(
     name="param-groups",
     title="values by tensor class (JSON)",
-    version="hptransfer",
+    version="loops of one's own (torch 2.13.0)",
     syntax=JSON,
     keys=_KEYS,
     express=_express,
     interpret=_interpret,
     marks=(("peak_lr", "batch_tokens", "schedule"),),
     holds_groups=True,
+    proven={"trained": "test_pytorch.py::test_a_20_step_training_from_the_file_alone_logs_its_lrs"},
     usage="json.load(open(FILE)): lr, weight_decay, eps, init_std and multiplier of every tensor class",
 )

@@ -54,3 +54,26 @@ def planned_lrs(recipe: Recipe) -> NDArray[np.float64]:
         curve.name, steps=recipe.steps, warmup_steps=curve.warmup_steps, peak_lr=recipe.peak_lr, **options
     )
     return recipe.peak_lr * np.asarray(made.multiplier(np.arange(recipe.steps, dtype=float)))
+
+
+def scheduled_lrs(
+    kind: Any, options: Any, *, peak_lr: float, warmup_steps: int, steps: int
+) -> NDArray[np.float64]:
+    """LR of every step by transformers' scheduler of a name."""
+    import torch
+    from transformers import get_scheduler
+
+    optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=peak_lr)
+    scheduler = get_scheduler(
+        kind,
+        optimizer,
+        num_warmup_steps=warmup_steps,
+        num_training_steps=steps,
+        scheduler_specific_kwargs=options,
+    )
+    lrs = []
+    for _ in range(steps):
+        lrs.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    return np.array(lrs)

@@ -1,13 +1,21 @@
-"""What we write for LLaMA-Factory and axolotl: every field is one of their released records."""
+"""What we write for LLaMA-Factory and axolotl: their released fields, the schedules of transformers."""
 
 from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pytest
 
-from hptransfer.trainers import FORMATS, write_config
-from tests.trainers.conformance.curves import CURVES, MACHINE, with_curve
+from hptransfer.trainers import FORMATS
+from tests.trainers.conformance.curves import (
+    AFTER_WARMUP,
+    CURVES,
+    planned_lrs,
+    scheduled_lrs,
+    with_curve,
+    written,
+)
 from tests.trainers.conformance.wheels import WHEELS, annotated_names
 
 pytestmark = pytest.mark.trainers
@@ -20,16 +28,15 @@ def records(pattern: str) -> set[str]:
     return set().union(*(annotated_names(file.read_text()) for file in files))
 
 
-def written(name: str, text: str) -> set[str]:
+def top_level(name: str, curve: str) -> set[str]:
     """Top-level fields of a file."""
-    source = FORMATS[name].syntax.parse(text, "x")
-    return {path.partition(".")[0] for path in source.fields}
+    return {path.partition(".")[0] for path in written(name, with_curve(curve))}
 
 
 @pytest.mark.parametrize("curve", CURVES)
 def test_axolotl_has_every_field(curve: str) -> None:
-    text = write_config(with_curve(curve), FORMATS["axolotl"], MACHINE).text
-    assert written("axolotl", text) - records("axolotl/utils/schemas/*.py") == set()
+    assert FORMATS["axolotl"].version == "axolotl 0.21.0"
+    assert top_level("axolotl", curve) - records("axolotl/utils/schemas/*.py") == set()
 
 
 @pytest.mark.parametrize("curve", CURVES)
@@ -37,5 +44,25 @@ def test_llama_factory_has_every_field(curve: str) -> None:
     from transformers import TrainingArguments
 
     inherited = {field.name for field in dataclasses.fields(TrainingArguments)}
-    text = write_config(with_curve(curve), FORMATS["llama-factory"], MACHINE).text
-    assert written("llama-factory", text) - records("llamafactory/hparams/*.py") - inherited == set()
+    assert FORMATS["llama-factory"].version == "llamafactory 0.9.5"
+    assert top_level("llama-factory", curve) - records("llamafactory/hparams/*.py") - inherited == set()
+
+
+@pytest.mark.parametrize("curve", CURVES)
+@pytest.mark.parametrize(
+    ("name", "kind"), [("llama-factory", "lr_scheduler_type"), ("axolotl", "lr_scheduler")]
+)
+def test_the_scheduler_of_transformers_gives_the_planned_lr(name: str, kind: str, curve: str) -> None:
+    """Both hand name, options and warm-up to transformers, whose WSD warms up from its floor."""
+    recipe, fields = with_curve(curve), written(name, with_curve(curve))
+    head = "lr_scheduler_kwargs."
+    options = {path.removeprefix(head): value for path, value in fields.items() if path.startswith(head)}
+    used = scheduled_lrs(
+        fields[kind],
+        options,
+        peak_lr=recipe.peak_lr,
+        warmup_steps=recipe.curve.warmup_steps,
+        steps=recipe.steps,
+    )
+    part = AFTER_WARMUP if curve == "wsd to 0.1" else slice(None)
+    np.testing.assert_allclose(used[part], planned_lrs(recipe)[part], rtol=1e-9, atol=1e-18)
