@@ -9,7 +9,7 @@ BROWSER ?= .venv-browser
 SITE    ?= .venv-site
 
 .DEFAULT_GOAL := help
-.PHONY: help demo proof test test-oracle test-trainers test-browser check bench evidence format docs figures site clean
+.PHONY: help demo proof test test-oracle test-trainers test-browser check bench evidence format docs configs figures site clean
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,12 +33,16 @@ check: $(READY) ## what CI runs: format, lint, types, docs freshness, tests, con
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m mypy
 	$(BIN)/python docs/generate.py --check
+	$(BIN)/python configs/generate.py --check
 	$(BIN)/python -m pytest
 	$(BIN)/hptransfer check configs
 
 format: $(READY) ## format and fix what can be fixed
 	$(BIN)/python -m ruff format .
 	$(BIN)/python -m ruff check --fix .
+
+configs: $(READY) ## rewrite configs/: plans for the sizes that are trained, one of them in every format
+	$(BIN)/python configs/generate.py
 
 docs: $(READY) ## rewrite the generated pages
 	$(BIN)/python docs/generate.py

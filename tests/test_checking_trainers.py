@@ -20,6 +20,7 @@ from hptransfer.published import published_law
 from hptransfer.settings import TargetSettings
 from hptransfer.trainers import FORMATS, recipe_of, write_config
 from hptransfer.trainers.base import Machine
+from hptransfer.trainers.writing import SIDECAR
 
 LAW = published_law("step-law")
 TARGET = TargetSettings(params=1e9, tokens=2e10, params_kind="non-embedding")
@@ -187,3 +188,15 @@ def test_hostile_files_end_in_a_message(name: str, content: bytes) -> None:
     assert report.unreadable or report.findings
     assert not Path("pwned").exists()
     assert all(len(one.message) < 1000 for one in report.unreadable)
+
+
+def test_sidecars_beside_trainers_configs_are_no_configs(project: Path) -> None:
+    file = write("hf")
+    Path(file + SIDECAR).write_text('{"hptransfer_version": "0"}')
+    Path("hptransfer.toml").write_text(
+        '[[configs]]\nfiles = ["*.json"]\nlaw = "step-law"\nworld_size = 8\nseq_len = 2048\n'
+        'target = { params = 1e9, tokens = 2e10, params_kind = "non-embedding" }\n'
+    )
+    report = check(str(project))
+    assert (report.unreadable, report.findings) == ((), ())
+    assert len(report.checked) == 1

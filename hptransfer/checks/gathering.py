@@ -14,6 +14,7 @@ from hptransfer.findings.record import Unreadable
 YAML_SUFFIXES = (".yaml", ".yml")
 SUFFIXES = (*YAML_SUFFIXES, ".json", ".toml", ".py", ".sh", ".args", ".txt")
 PLANNED = b"hptransfer-plan: "  # in the header of trainers' configs that hptransfer wrote
+SIDECAR = ".hptransfer.json"  # ends the names of what we write beside trainers' configs
 _MARKED = re.compile(rb"^(?:\xef\xbb\xbf)?[{\"' ]{0,4}hptransfer_config[\"']? *:", re.MULTILINE)
 _MARK_WITHIN = 2**16  # bytes from the start in which a config's mark must stand
 
@@ -31,7 +32,7 @@ def gather(paths: Iterable[str], named: Callable[[str], bool]) -> Found:
     """Collect the files that the paths stand for, each once under the first name it was met by.
 
     In folders a config says that it is one of ours or was written by us, or `named` says so of its name.
-    Hidden names are left out, symlinked folders are not entered, pipes and devices not waited for.
+    Hidden names and sidecars are left out, symlinked folders not entered, pipes and devices not waited for.
     """
     found = Found()
     for path in paths:
@@ -65,7 +66,7 @@ def _candidates(folder: str, complain: Callable[[OSError], None]) -> Iterator[st
     for here, folders, names in os.walk(folder, onerror=complain):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
-            if name.lower().endswith(SUFFIXES) and not name.startswith("."):
+            if name.lower().endswith(SUFFIXES) and not name.startswith(".") and not name.endswith(SIDECAR):
                 yield str(Path(here) / name)
 
 
