@@ -96,7 +96,7 @@ def show_plan(plan: Plan, *, explain: bool, cost: CostOfBeingWrong | None = None
     how_far = f"{', '.join(outside)} beyond the fitted range" if outside else f"no, {inside}"
     print(folded(f"Extrapolates: {how_far}."))
     if plan.lr_follows is not None and plan.lr_follows.moved:
-        say(sentence(plan.lr_follows))
+        print(folded(sentence(plan.lr_follows)))
     record = None if plan.law.fit is None else plan.law.fit.track_record
     if record is not None:
         print(folded(f"Track record: {plain(record.verdict, limit=1000)}"))
@@ -111,9 +111,11 @@ def show_plan(plan: Plan, *, explain: bool, cost: CostOfBeingWrong | None = None
         table("How each value came about", ("value", "formula", "source~"), rows)
         if plan.weight_decay_independent is not None:
             independent = scientific(plan.weight_decay_independent)
-            say(
-                "Weight decay is PyTorch's: a weight shrinks by LR * weight decay. Where the optimizer "
-                f"leaves the LR out (Composer's DecoupledAdamW): peak LR * weight decay = {independent}."
+            print(
+                folded(
+                    "Weight decay is PyTorch's: a weight shrinks by LR * weight decay. Where the optimizer "
+                    f"leaves the LR out (Composer's DecoupledAdamW): peak LR * weight decay = {independent}."
+                )
             )
 
 
