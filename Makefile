@@ -9,7 +9,7 @@ BROWSER ?= .venv-browser
 SITE    ?= .venv-site
 
 .DEFAULT_GOAL := help
-.PHONY: help demo proof test test-oracle test-trainers test-browser check bench evidence format docs configs figures site clean
+.PHONY: help demo proof test test-oracle test-trainers test-browser check bench evidence format docs configs figures screenshot site clean
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -49,6 +49,9 @@ docs: $(READY) ## rewrite the generated pages
 
 figures: $(READY) ## redraw the figures of the concept pages from the shipped sweep
 	$(BIN)/python docs/figures.py
+
+screenshot: $(BROWSER)/.ready ## take the README's picture of the report again; needs chromium
+	$(BROWSER)/bin/python docs/screenshot.py
 
 $(SITE)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(SITE)
