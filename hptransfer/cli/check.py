@@ -114,7 +114,7 @@ def command(
     fixing: FixOptions,
     trainer: TrainerOptions,
     paths: Annotated[
-        list[str] | None, typer.Argument(metavar="PATH...", help="Configs, or folders of them; - is stdin.")
+        list[str] | None, typer.Argument(metavar="PATH", help="Configs, or folders of them; - is stdin.")
     ] = None,
     law: Annotated[
         str | None,
@@ -154,6 +154,9 @@ def command(
 
     if explain is not None:
         render_check.show_checks(explain)
+        Talk(quiet=quiet).then(
+            "hptransfer check --explain ID" if explain == "all" else "hptransfer check CONFIG"
+        )
         return 0
     if not paths:
         msg = "nothing to check: name a config or a folder, such as `hptransfer check configs/`."

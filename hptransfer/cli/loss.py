@@ -77,3 +77,5 @@ def command(
         talk.then(f"hptransfer loss {files[0]} --params 7e9 --tokens 1e12")
     elif backtest is None:
         talk.then(f"hptransfer loss {files[0]} --hold-out 4")
+    else:
+        talk.then(f"hptransfer doctor {files[0]}, for a law of the LR and the batch as well")

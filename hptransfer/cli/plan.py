@@ -121,6 +121,8 @@ def command(
         talk.warn(render.distinct(note for p in plans for note in p.warnings))
     if format_name is not None:
         write_plan(plans[0], resolved, tuned, format_name, trainer, base, output, force=force, talk=talk)
+    elif target.targets is not None and not json:
+        talk.then("hptransfer plan --params N --tokens D -o config.yaml, for one of them")
     elif output is None and not json:
         talk.then("add -o config.yaml for a config that `hptransfer check` can hold a run to")
     elif output is not None:

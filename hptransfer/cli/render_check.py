@@ -34,6 +34,8 @@ def show_report(report: Report, talk: Talk) -> None:
         talk.say("no config was found. A config comes from `hptransfer plan ... -o CONFIG.yaml`.")
     elif report.findings:
         talk.then(f"hptransfer check --explain {report.findings[0].id}")
+    elif report.checked:
+        talk.then("train; keep `hptransfer check` in CI, so that it stays so (docs/ci.md)")
 
 
 def show_checks(name: str) -> None:

@@ -181,7 +181,7 @@ def compare(
     specs: Annotated[
         list[str],
         typer.Argument(
-            metavar="NAME[:OPTION=VALUE,...]...",
+            metavar="SPEC",
             help="See `schedule list`.",
             autocompletion=completing.schedules,
         ),
@@ -287,7 +287,7 @@ def extend_run(
 
 @app.command("branches", epilog=BRANCHES_EXAMPLE)
 def branches(
-    horizons: Annotated[list[int], typer.Argument(metavar="STEPS...", help="Horizons wanted.", min=1)],
+    horizons: Annotated[list[int], typer.Argument(metavar="STEPS", help="Horizons wanted.", min=1)],
     decay_fraction: DecayFraction = 0.2,
     json: Json = False,
     quiet: Quiet = False,

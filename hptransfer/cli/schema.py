@@ -34,4 +34,6 @@ def command(
     from hptransfer.files import write_text
     from hptransfer.schemas import schema_to_json
 
-    Talk(quiet=quiet).wrote(write_text(output, schema_to_json(name), force=force), output)
+    talk = Talk(quiet=quiet)
+    talk.wrote(write_text(output, schema_to_json(name), force=force), output)
+    talk.then("hptransfer plan --params 7e9 --tokens 1e12 -o config.yaml")

@@ -21,7 +21,7 @@ Texts = list[str] | None
 
 Files = Annotated[
     list[str],
-    typer.Argument(metavar="FILE...", help="CSV, JSON, a tracker's database or folder; - is stdin."),
+    typer.Argument(metavar="FILE", help="CSV, JSON, a tracker's database or folder; - is stdin."),
 ]
 Column = Annotated[
     Texts,

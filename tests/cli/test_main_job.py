@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from hptransfer.cli import (
+    app,
     backtest,
     check,
     compare,
@@ -24,6 +26,8 @@ from hptransfer.cli import (
     simulate,
 )
 from tests.cli.conftest import Run
+
+PROJECT = Path(__file__).resolve().parents[2]
 
 
 def test_fit_plan_check_edit(run: Run, tmp_path: Path) -> None:
@@ -152,6 +156,38 @@ def test_the_example_of_every_help_runs(run: Run, module: object) -> None:
         program, *arguments = command.split()
         assert program == "hptransfer"
         assert run(*arguments).code == 0, command
+
+
+QUICK = {
+    "fit": ("--estimator", "near-optimal"),
+    "backtest": ("--estimator", "near-optimal"),
+    "loss": ("--form", "additive", "--resamples", "0"),
+}
+PREPARED = (
+    "simulate -o sweep.csv",
+    "simulate -o points.csv",
+    "plan --law step-law --params 1e9 --tokens 1e11 -o config.yaml",
+    "fit sweep.csv --estimator near-optimal --resamples 20",
+)
+
+
+@pytest.mark.parametrize("command", app.COMMANDS)
+def test_the_last_line_of_every_example_says_what_to_do_next(run: Run, tmp_path: Path, command: str) -> None:
+    """Groups as well: every example of every module."""
+    (tmp_path / "examples").symlink_to(PROJECT / "examples")
+    module = import_module(f"hptransfer.cli.{command}")
+    examples = [value for name, value in vars(module).items() if name.endswith("EXAMPLE")]
+    for prepared in PREPARED:
+        run(*prepared.split())
+    for example in examples:
+        for line in example.removeprefix("Example: ").split(" && "):
+            _, name, *arguments = line.split()
+            law = ("--law", "law.json") if name == "report" else ()
+            done = run(
+                name, *arguments, *QUICK.get(name, ()), *law, *(("--force",) if "-o" in arguments else ())
+            )
+            assert done.code == 0, done.err
+            assert done.err.splitlines()[-1].startswith("next: "), line
 
 
 COMMANDS = (
