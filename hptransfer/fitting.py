@@ -14,13 +14,14 @@ from pathlib import Path
 import numpy as np
 
 from hptransfer import __version__
+from hptransfer.batches.critical import critical_batch
+from hptransfer.batches.exponent import lr_batch_test
 from hptransfer.errors import RefusalError, UsageError, did_you_mean, plain
 from hptransfer.estimators import near_optimal, surface
-from hptransfer.estimators.batch_exponent import lr_batch_test
 from hptransfer.estimators.common import Estimate, Estimator, FitOptions
 from hptransfer.estimators.timescale import with_timescale
 from hptransfer.evidence.soundness import examine
-from hptransfer.law import Evidence, ExponentTest, Fit, Input, Law, Note, SetAsideCount, Source
+from hptransfer.law import Evidence, ExponentTest, Fit, Input, Law, Note, PowerLaw, SetAsideCount, Source
 from hptransfer.losses.fitting import loss_part
 from hptransfer.published import law_ids
 from hptransfer.sweep import FloatArray, Sweep, SweepSource
@@ -92,6 +93,7 @@ def _law(sweep: Sweep, options: FitOptions, estimate: Estimate, law_id: str | No
         hptransfer_version=__version__,
         peak_lr=estimate.peak_lr,
         batch_tokens=estimate.batch_tokens,
+        critical_batch=_critical_batch(sweep),
         lr_batch_exponent=estimate.lr_batch_exponent,
         bowl=estimate.bowl,
         loss=loss,
@@ -134,6 +136,14 @@ def _lr_batch(sweep: Sweep, options: FitOptions) -> ExponentTest | None:
     """Whether the LR is linear in the batch, as far as the runs say; `hptransfer batch` says why not."""
     try:
         return lr_batch_test(sweep, threshold=options.threshold)
+    except RefusalError:
+        return None
+
+
+def _critical_batch(sweep: Sweep) -> PowerLaw | None:
+    """The critical batch, as far as the runs say; `hptransfer batch` says why not."""
+    try:
+        return critical_batch(sweep).law
     except RefusalError:
         return None
 

@@ -404,7 +404,10 @@ class Law(Record):
     peak_lr_cap: Positive | None = None
     batch_tokens: PowerLaw | None
     batch_held: Positive | None = None  # tokens; the one batch of all runs behind a law without a batch law
-    critical_batch: PowerLaw | None = None  # tokens; where more batch stops paying, several times the optimum
+    critical_batch: PowerLaw | None = (
+        None  # tokens, of the fewest `tokens` that reach the loss; see docs/batch.md
+    )
+    critical_overhead: Positive = 1.0  # tokens beyond the fewest at that batch, as a share; McCandlish: 1
     lr_batch_exponent: FiniteFloat | None = None  # d log LR* / d log batch at fixed params and tokens
     bowl: Bowl | None = None  # what being off the optimum costs
     loss: LossLaw | None = None  # what a well-tuned run reaches

@@ -7,10 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from hptransfer.errors import RefusalError, UsageError
-from hptransfer.law import Law, Note, ParamsKind, PowerLaw
-from hptransfer.plans.arithmetic import PLAIN
-from hptransfer.plans.batch_following import (
+from hptransfer.batches.following import (
     LrFollows,
     follow,
     following_notes,
@@ -18,6 +15,10 @@ from hptransfer.plans.batch_following import (
     named_rule,
     origin_of,
 )
+from hptransfer.batches.sizes import ThreeBatches, three_batches
+from hptransfer.errors import RefusalError, UsageError
+from hptransfer.law import Law, Note, ParamsKind, PowerLaw
+from hptransfer.plans.arithmetic import PLAIN
 from hptransfer.plans.decay_conventions import PYTORCH, from_pytorch, law_convention, to_pytorch
 from hptransfer.plans.derivation import (
     OptionValue,
@@ -47,8 +48,8 @@ from hptransfer.plans.prediction import (
 from hptransfer.quantities import short_count, significant
 
 if TYPE_CHECKING:
+    from hptransfer.batches.rules import ChosenRule
     from hptransfer.parametrizations.grouping import ParamGroups
-    from hptransfer.plans.batch_rules import ChosenRule
 
 DEFAULT_SEQ_LEN = 2048
 EXTRA_INPUTS = ("loss", "width", "depth", "active_ratio", "experts")  # asked for by some laws only
@@ -158,6 +159,7 @@ class Plan:
     schedule_options: Mapping[str, OptionValue] = field(
         default_factory=dict
     )  # as `hptransfer schedule` has them, in optimizer updates
+    batches: ThreeBatches | None = None  # optimal, acceptable and critical; None only by hand
     lr_follows: LrFollows | None = None  # how the LR to run follows the batch to run
     schedule_change: ScheduleChange | None = None  # where another schedule than the law's was asked for
     weight_decay_interval: tuple[float, float] | None = None  # at the LR and batch to run, by the timescale
@@ -371,6 +373,7 @@ def _assemble(law: Law, target: Target, rounding: Rounding, values: Mapping[str,
     final_lr_ratio = _final_lr_ratio(law, recipe, rounded.peak_lr)
     own_decay = _own_weight_decay(law, rounded.peak_lr)
     reach = _reach(law, target, run_batch)
+    on_batch = _notes_on_batch(law, target, named=named, follows=follows, critical=values["critical_batch"])
     planned = Plan(
         target=target,
         law=law,
@@ -394,13 +397,14 @@ def _assemble(law: Law, target: Target, rounding: Rounding, values: Mapping[str,
         )
         | {name: one.origin for name, one in betas.items()},
         reach=reach,
-        warnings=(*_plan_warnings(law, target, values, reach), *_notes_on_batch(law, target, named, follows)),
+        warnings=(*_plan_warnings(law, target, values, reach), *on_batch),
         excess=values["excess"],
         plateaus=_plateaus(values),
         loss=values["loss"],
         loss_interval=_interval(values, "loss"),
         loss_slope=values["loss_slope"],
         excess_flops=values["excess_flops"],
+        batches=three_batches(law, values),
         lr_follows=follows,
         schedule_options=own_schedule_options(law, rounded.steps),
         weight_decay_interval=_interval(values, "weight_decay_timescale") if own_decay is None else None,
@@ -411,11 +415,23 @@ def _assemble(law: Law, target: Target, rounding: Rounding, values: Mapping[str,
 
 
 def _notes_on_batch(
-    law: Law, target: Target, named: ChosenRule | None, follows: LrFollows | None
+    law: Law,
+    target: Target,
+    *,
+    named: ChosenRule | None,
+    follows: LrFollows | None,
+    critical: float | None,
 ) -> Iterator[Note]:
     """Notes on how the LR follows a batch that was pinned; rounding moves it too little to speak of."""
-    if target.batch_tokens is not None:
-        yield from following_notes(law, named, follows)
+    if target.batch_tokens is None:
+        return
+    yield from following_notes(law, named, follows)
+    if critical is not None and target.batch_tokens > critical:
+        text = (
+            f"the batch is {target.batch_tokens / critical:.3g}x the critical one ({short_count(critical)} "
+            "tokens): most of its tokens save no steps; --time-vs-compute has the price."
+        )
+        yield Note(code="batch-above-critical", message=text)
 
 
 def _power_schedule(law: Law, target: Target, rounded: Rounded, ratio: float) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from hptransfer.batches.sizes import ThreeBatches
 from hptransfer.config import CONFIG_VERSION, TrainConfig
 from hptransfer.errors import UsageError, did_you_mean, plain
 from hptransfer.files import SETTINGS_FILE
@@ -71,6 +72,7 @@ class PlanLine(BaseModel):
     loss_slope: Number
     excess_flops: Number
     plateaus: dict[str, tuple[float, float]]
+    batches: ThreeBatches | None
     final_lr_ratio: Number
     schedule: str
     optimizer: str

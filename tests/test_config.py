@@ -124,7 +124,7 @@ def test_what_is_run_stands_at_the_top_and_what_is_best_under_optimum() -> None:
     config = config_from_plan(STEP_PLAN, REFERENCE)
     assert config.peak_lr == STEP_PLAN.rounded.peak_lr
     assert config.optimum.peak_lr == STEP_PLAN.peak_lr
-    assert config.origin["peak_lr"].startswith("LR * (")
+    assert config.origin["peak_lr"].startswith("LR * ")
     assert "-0.713" in config.origin["optimum.peak_lr"]
 
 

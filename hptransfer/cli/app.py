@@ -45,6 +45,7 @@ COMMANDS = (
     "compare",
     "report",
     "loss",
+    "batch",
     "simulate",
     "curves",
     "schedule",

@@ -7,13 +7,14 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from hptransfer.batches.following import sentence
 from hptransfer.cli.blocks import show_planned_course
 from hptransfer.cli.render import count, folded, interval, number, ratio, say, table
 from hptransfer.errors import plain
-from hptransfer.plans.batch_following import sentence
 from hptransfer.quantities import scientific, short_count
 
 if TYPE_CHECKING:
+    from hptransfer.batches.sizes import ThreeBatches
     from hptransfer.law import Law
     from hptransfer.parametrizations.grouping import Alternative, Group, ParamGroups
     from hptransfer.planning import Plan
@@ -48,6 +49,7 @@ def plan_content(plan: Plan, cost: CostOfBeingWrong | None = None) -> dict[str, 
         "loss_slope": plan.loss_slope,
         "excess_flops": plan.excess_flops,
         "plateaus": plan.plateaus,
+        "batches": None if plan.batches is None else dataclasses.asdict(plan.batches),
         "final_lr_ratio": plan.final_lr_ratio,
         **{name: settled.value for name, settled in plan.recipe.items() if name != "final_lr_ratio"},
         "schedule_options": dict(plan.schedule_options),
@@ -90,12 +92,14 @@ def show_plan(plan: Plan, *, explain: bool, cost: CostOfBeingWrong | None = None
         ("", "run#", "optimum#", "90 % interval", "from"),
         _plan_rows(plan),
     )
+    if plan.batches is not None:
+        show_batches(plan.batches)
     show_planned_course(plan)
     outside = [f"{name} {r.factor:.3g}x" for name, r in plan.reach.items() if r.factor > 1]
     inside = "inside the law's fitted range" if plan.reach else "the law states no fitted range"
     how_far = f"{', '.join(outside)} beyond the fitted range" if outside else f"no, {inside}"
     print(folded(f"Extrapolates: {how_far}."))
-    if plan.lr_follows is not None and plan.lr_follows.moved:
+    if plan.lr_follows is not None and not (target.batch_tokens is None and target.batch_rule is None):
         print(folded(sentence(plan.lr_follows)))
     record = None if plan.law.fit is None else plan.law.fit.track_record
     if record is not None:
@@ -117,6 +121,27 @@ def show_plan(plan: Plan, *, explain: bool, cost: CostOfBeingWrong | None = None
                     f"leaves the LR out (Composer's DecoupledAdamW): peak LR * weight decay = {independent}."
                 )
             )
+
+
+def show_batches(batches: ThreeBatches) -> None:
+    """Print optimal, acceptable and critical batch, those that the law knows."""
+    rows = []
+    if batches.optimal_tokens is not None:
+        optimal = (count(batches.optimal_tokens), interval(batches.optimal_interval, short_count))
+        rows.append(("optimal", *optimal, "lowest loss at this scale"))
+    if batches.acceptable_tokens is not None:
+        span = interval(batches.acceptable_tokens, short_count)
+        low, high = batches.acceptable_open or (False, False)
+        beyond = {(True, False): "; or less", (False, True): "; or more", (True, True): "; or beyond"}
+        meaning = f"within {batches.acceptable_excess:.2%} of it{beyond.get((low, high), '')}"
+        rows.append(("acceptable", span, "-", meaning))
+    if batches.critical_tokens is not None:
+        critical = (count(batches.critical_tokens), interval(batches.critical_interval, short_count))
+        rows.append(
+            ("critical", *critical, f"{1 + batches.critical_overhead:g}x the fewest tokens for a loss")
+        )
+    if rows:
+        table("Batches, in tokens per step", ("", "batch#", "90 % interval", "what it is"), rows)
 
 
 def show_cost(cost: CostOfBeingWrong) -> None:

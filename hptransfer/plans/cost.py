@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from hptransfer.batches.rules import OWN
 from hptransfer.law import Bowl
 from hptransfer.losses.law import wasted_compute
 from hptransfer.planning import Plan
 from hptransfer.plans.arithmetic import PLAIN
-from hptransfer.plans.batch_rules import OWN
 from hptransfer.plans.bowl import amplitude, excess, valley
 from hptransfer.plans.prediction import NORMAL_95, predict_log
 

@@ -11,10 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from hptransfer.law import Bend, Bowl, Law, PowerLaw, Uncertainty
-from hptransfer.losses.law import evaluate_loss
-from hptransfer.plans.arithmetic import PLAIN, Numbers
-from hptransfer.plans.batch_rules import (
+from hptransfer.batches.rules import (
     DEFAULT_RULE,
     EXPONENT_STD,
     RULES,
@@ -24,6 +21,9 @@ from hptransfer.plans.batch_rules import (
     family_of,
     log_lr_factor,
 )
+from hptransfer.law import Bend, Bowl, Law, PowerLaw, Uncertainty
+from hptransfer.losses.law import evaluate_loss
+from hptransfer.plans.arithmetic import PLAIN, Numbers
 from hptransfer.plans.bowl import amplitude, excess, plateau, valley
 from hptransfer.published import published_law
 
@@ -32,6 +32,7 @@ Rounding = Literal["pow2", "sequences", "none"]
 SQRT_RULE = 0.5  # LR ~ batch^0.5 for adaptive optimizers, arXiv:2205.10287; a prior of fits
 NORMAL_95 = 1.6448536269514722  # 95 % quantile of the standard normal
 MAX_HALF_WIDTH = 300.0  # natural logs: wider intervals say nothing, and their ends must stay finite
+FIXED_POINT_STEPS = 60  # each shrinks the error by the exponent of the critical batch, about a half
 PLATEAUS = (0.001, 0.0025)  # excess loss, as a fraction, that a plateau allows
 
 
@@ -61,15 +62,21 @@ def evaluate(law: Law, inputs: Inputs, rounding: Rounding, xp: Any) -> dict[str,
         ("peak_lr", "peak_lr_lo", "peak_lr_hi", "peak_lr_run", "peak_lr_own", "batch_tokens",
          "batch_tokens_lo", "batch_tokens_hi", "batch_tokens_own", "batch_tokens_run", "steps",
          "weight_decay_timescale", "weight_decay_timescale_lo", "weight_decay_timescale_hi", "noise_batch",
-         "excess", *plateau_names())
+         "excess", "optimal_batch_lo", "optimal_batch_hi", "critical_batch", "critical_batch_lo",
+         "critical_batch_hi", "tokens_min", *plateau_names())
     )  # fmt: skip
     if law.batch_tokens is not None:
         log_batch = predict_log(law.batch_tokens, logs, xp)
         half = _half_width(law.batch_tokens, logs, law, xp)
         values["batch_tokens"] = values["batch_tokens_own"] = xp.exp(log_batch)
-        if half is not None and inputs.batch_tokens is None:
-            values["batch_tokens_lo"] = xp.exp(log_batch - half)
-            values["batch_tokens_hi"] = xp.exp(log_batch + half)
+        if half is not None:
+            values["optimal_batch_lo"], values["optimal_batch_hi"] = (
+                xp.exp(log_batch - half),
+                xp.exp(log_batch + half),
+            )
+        if inputs.batch_tokens is None:
+            for end in ("lo", "hi"):
+                values[f"batch_tokens_{end}"] = values[f"optimal_batch_{end}"]
     elif law.batch_held is not None:
         values["batch_tokens_own"] = law.batch_held
     if inputs.batch_tokens is not None:
@@ -81,7 +88,37 @@ def evaluate(law: Law, inputs: Inputs, rounding: Rounding, xp: Any) -> dict[str,
     if values["batch_tokens_run"] is not None:
         values["steps"] = xp.ceil(inputs.tokens / values["batch_tokens_run"] - 1e-9)
         values |= _evaluate_weight_decay(law, inputs, logs, values, xp)
-    return values | evaluate_loss(law.loss, logs, values["excess"], xp)
+    values |= evaluate_loss(law.loss, logs, values["excess"], xp)
+    return values | _evaluate_critical(law, logs, values, xp)
+
+
+def _evaluate_critical(
+    law: Law, logs: Mapping[str, Numbers], values: Mapping[str, Numbers | None], xp: Any
+) -> dict[str, Numbers | None]:
+    """Critical batch at the loss of the run, its interval, and the fewest tokens that reach that loss.
+
+    A critical batch in tokens is one in the fewest tokens E_min, which the hyperbola settles with it:
+    E = E_min (1 + B / B_crit(E_min)), E and B of the run. Nothing where an input of it is not known.
+    """
+    power, run = law.critical_batch, values["batch_tokens_run"]
+    if power is None:
+        return {}
+    if values["loss"] is not None and law.loss is not None and law.loss.unit == "nats":
+        logs = {"loss": xp.log(values["loss"]), **logs}
+    if not set(power.exponents) <= set(logs) or "batch_tokens" in power.exponents:
+        return {}
+    log_min = logs["tokens"]
+    for _ in range(FIXED_POINT_STEPS if run is not None else 0):
+        critical = xp.exp(predict_log(power, {**logs, "tokens": log_min}, xp)) / law.critical_overhead
+        log_min = logs["tokens"] - xp.log(1.0 + run / critical)
+    at = {**logs, "tokens": log_min}
+    log_critical, half = predict_log(power, at, xp), _half_width(power, at, law, xp)
+    return {
+        "critical_batch": xp.exp(log_critical),
+        "critical_batch_lo": None if half is None else xp.exp(log_critical - half),
+        "critical_batch_hi": None if half is None else xp.exp(log_critical + half),
+        "tokens_min": xp.exp(log_min),
+    }
 
 
 def _evaluate_lr(
@@ -163,7 +200,7 @@ def _rule_settings(
     settings: dict[str, Numbers] = dict(chosen.given)
     if "noise_batch" in chosen.rule.needs and "noise_batch" not in settings:
         assert law.critical_batch is not None  # noqa: S101 - a plan without one was refused
-        settings["noise_batch"] = xp.exp(predict_log(law.critical_batch, logs, xp))
+        settings["noise_batch"] = xp.exp(predict_log(law.critical_batch, logs, xp)) / law.critical_overhead
     if "exponent" in chosen.rule.takes:
         settings.setdefault("exponent", SATURATING_EXPONENT[optimizer_family(law)])
     return settings

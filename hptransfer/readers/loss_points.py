@@ -31,13 +31,13 @@ def make_loss_points(
         *cleaned.warnings,
         *unknown_settings(cleaned.runs.raw, setting.keys()),
         *loss_unit_warning(points.loss, points.unit),
-        *_set_aside_warning(cleaned, n_diverged=len(cleaned.runs.raw) - len(raw)),
+        *set_aside_warning(cleaned, n_diverged=len(cleaned.runs.raw) - len(raw)),
         *_untuned_warning(points, raw.quantity("lr")),
     )
     return points, warnings
 
 
-def _set_aside_warning(cleaned: CleanRuns, *, n_diverged: int) -> list[tuple[str, str]]:
+def set_aside_warning(cleaned: CleanRuns, *, n_diverged: int) -> list[tuple[str, str]]:
     """Count the rows that are no points, by reason, with the first of them as an example."""
     counts = Counter(run.reason for run in cleaned.set_aside) + Counter(diverged=n_diverged)
     if not counts:

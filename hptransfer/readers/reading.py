@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import BinaryIO, TypeAlias, get_args
 
+from hptransfer.batches.points import BatchPoints
 from hptransfer.errors import UsageError, did_you_mean, plain
 from hptransfer.losses.points import LossPoints
 from hptransfer.readers.cleaning import CleanRuns, Gathered, clean, make_sweep
@@ -18,6 +19,7 @@ from hptransfer.readers.settings import varying_settings
 from hptransfer.readers.sources import check_source, open_source
 from hptransfer.readers.streams import STDIN, ByteBudget
 from hptransfer.readers.tables import Ledger, ProblemLog
+from hptransfer.readers.tuned_runs import TUNED_COLUMNS, make_tuned_runs
 from hptransfer.readers.units import BatchUnit
 from hptransfer.readers.where import RowFilter
 from hptransfer.sweep import CELL_TOLERANCE, LossUnit, ParamsKind, Sweep, SweepSource
@@ -122,6 +124,31 @@ def read_loss_points(
         stdin=stdin,
     )
     return make_loss_points(cleaned, vary=may_vary)
+
+
+def read_tuned_runs(
+    paths: PathLike | Sequence[PathLike],
+    reading: Reading | None = None,
+    *,
+    max_rows: int = MAX_ROWS,
+    max_bytes: int = MAX_BYTES,
+    stdin: BinaryIO | None = None,
+) -> tuple[BatchPoints, tuple[tuple[str, str], ...]]:
+    """Read (batch, tokens or steps, loss) of runs whose LR was tuned; params where several models are there.
+
+    Args, raises: as `read_loss_points`.
+    Returns: a point a row with a finite loss, and (code, message) warnings.
+    """
+    cleaned, may_vary = _read_clean(
+        paths,
+        reading or Reading(),
+        needed=TUNED_COLUMNS,
+        cell_tolerance=CELL_TOLERANCE,
+        max_rows=max_rows,
+        max_bytes=max_bytes,
+        stdin=stdin,
+    )
+    return make_tuned_runs(cleaned, vary=may_vary)
 
 
 def _read_clean(

@@ -11,9 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from hptransfer.errors import RefusalError, UsageError, plain
-from hptransfer.law import Law, Note
-from hptransfer.plans.batch_rules import (
+from hptransfer.batches.rules import (
     EXPONENT_STD,
     FLAG,
     OWN,
@@ -23,6 +21,8 @@ from hptransfer.plans.batch_rules import (
     read_rule,
     sde_betas,
 )
+from hptransfer.errors import RefusalError, UsageError, plain
+from hptransfer.law import Law, Note
 from hptransfer.plans.derivation import Origin, Settled, setting_number
 from hptransfer.plans.prediction import (
     NORMAL_95,

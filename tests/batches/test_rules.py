@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hptransfer.batches.rules import RULES, family_of, log_lr_factor, read_rule, sde_betas
 from hptransfer.errors import RefusalError, UsageError
-from hptransfer.plans.batch_rules import RULES, family_of, log_lr_factor, read_rule, sde_betas
 
 MILLION = {"noise_batch": 1e6, "exponent": 1.0}
 

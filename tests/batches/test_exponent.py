@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from hptransfer.batches.exponent import lr_batch_test, verdict
 from hptransfer.errors import RefusalError
-from hptransfer.estimators.batch_exponent import lr_batch_test, verdict
 from hptransfer.fitting import fit
 from tests.sweeps import chosen, exact_sweep, grid_cells, noisy_sweep, rebuilt
 from tests.test_batch_sections import tilted_sweep
