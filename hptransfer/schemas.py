@@ -17,6 +17,8 @@ from hptransfer.errors import UsageError, did_you_mean, plain
 from hptransfer.files import SETTINGS_FILE
 from hptransfer.law import SCHEMA_VERSION, Law, Note
 from hptransfer.planning import Reach, Rounded
+from hptransfer.plans.three_batches import ThreeBatches
+from hptransfer.plans.tradeoff import TimeVsCompute
 from hptransfer.settings import Settings
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"  # the one that pydantic writes
@@ -94,6 +96,7 @@ class PlanLine(BaseModel):
     param_groups: dict[str, dict[str, Any]] | None = None
     track_record: dict[str, Any] | None
     cost_of_being_wrong: dict[str, Any] | None
+    time_vs_compute: TimeVsCompute | None
     warnings: list[Note]
 
 

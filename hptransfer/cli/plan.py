@@ -71,6 +71,10 @@ def command(
             autocompletion=completing.formats,
         ),
     ] = None,
+    time_vs_compute: Annotated[
+        bool,
+        typer.Option("--time-vs-compute", help="Steps against tokens for the plan's loss, batch by batch."),
+    ] = False,
     explain: Annotated[bool, typer.Option("--explain", help="Show how every value came about.")] = False,
     force: Force = False,
     json: Json = False,
@@ -87,6 +91,7 @@ def command(
     from hptransfer.cli.target_options import anchored, read_anchors
     from hptransfer.planning import plan_targets
     from hptransfer.plans.cost import cost_of_being_wrong
+    from hptransfer.plans.tradeoff import time_vs_compute as exchange_of
     from hptransfer.project import resolve_law
 
     talk = Talk(quiet=quiet)
@@ -101,22 +106,25 @@ def command(
         one = plan_fitted(planned_with, target.target(), trainer, rounding=rounded)
         planned = scheduling.applied([one])
         plans = [_spread(planned[0], scaling)]
-    elif shown != "plan" or explain or scaling.parametrization is not None:
+    elif shown != "plan" or explain or time_vs_compute or scaling.parametrization is not None:
         msg = (
             "--targets makes many plans: it goes with --json or a table, not with --output, --format, "
-            "--explain or --parametrization."
+            "--explain, --time-vs-compute or --parametrization."
         )
         raise UsageError(msg)
     else:
         plans = scheduling.applied(plan_targets(planned_with, target.many(target.targets), rounding=rounded))
     plans = [replace(p, warnings=(*resolved.warnings, *p.warnings)) for p in plans]
     costs = [cost_of_being_wrong(p) if target.targets is None else None for p in plans]
+    exchange = exchange_of(plans[0]) if time_vs_compute else None
     if json:
-        render.print_json_lines(map(render_plan.plan_content, plans, costs))
+        render.print_json_lines(
+            render_plan.plan_content(p, c, exchange) for p, c in zip(plans, costs, strict=True)
+        )
     elif target.targets is not None:
         render_plan.show_plans(plans)
     elif shown != "config":
-        render_plan.show_plan(plans[0], explain=explain, cost=costs[0])
+        render_plan.show_plan(plans[0], explain=explain, cost=costs[0], exchange=exchange)
     if not json:
         talk.warn(render.distinct(note for p in plans for note in p.warnings))
     if format_name is not None:

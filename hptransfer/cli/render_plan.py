@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from hptransfer.parametrizations.grouping import Alternative, Group, ParamGroups
     from hptransfer.planning import Plan
     from hptransfer.plans.cost import CostOfBeingWrong
+    from hptransfer.plans.three_batches import ThreeBatches
+    from hptransfer.plans.tradeoff import TimeVsCompute
 
 
 SHORT_SOURCES = {  # how `plan` says in a word whose value it is; --explain gives sources in full
@@ -28,7 +30,9 @@ SHORT_SOURCES = {  # how `plan` says in a word whose value it is; --explain give
 }
 
 
-def plan_content(plan: Plan, cost: CostOfBeingWrong | None = None) -> dict[str, Any]:
+def plan_content(
+    plan: Plan, cost: CostOfBeingWrong | None = None, exchange: TimeVsCompute | None = None
+) -> dict[str, Any]:
     """A plan as JSON content: optima at the top, the values to run under `rounded`."""
     record = None if plan.law.fit is None else plan.law.fit.track_record
     return {
@@ -64,6 +68,7 @@ def plan_content(plan: Plan, cost: CostOfBeingWrong | None = None) -> dict[str, 
         **groups_content(plan),
         "track_record": None if record is None else record.model_dump(mode="json"),
         "cost_of_being_wrong": None if cost is None else dataclasses.asdict(cost),
+        "time_vs_compute": None if exchange is None else dataclasses.asdict(exchange),
         "warnings": [{"code": note.code, "message": note.message} for note in plan.warnings],
     }
 
@@ -83,7 +88,13 @@ def groups_content(plan: Plan) -> dict[str, Any]:
     }
 
 
-def show_plan(plan: Plan, *, explain: bool, cost: CostOfBeingWrong | None = None) -> None:
+def show_plan(
+    plan: Plan,
+    *,
+    explain: bool,
+    cost: CostOfBeingWrong | None = None,
+    exchange: TimeVsCompute | None = None,
+) -> None:
     """Print one plan as a table; with `explain` also the derivation of every value."""
     target = plan.target
     title = f"Plan for {short_count(target.params)} params, {short_count(target.tokens)} tokens"
@@ -108,6 +119,8 @@ def show_plan(plan: Plan, *, explain: bool, cost: CostOfBeingWrong | None = None
         print()
     if cost is not None:
         show_cost(cost)
+    if exchange is not None:
+        show_exchange(exchange)
     if plan.param_groups is not None:
         show_param_groups(plan.param_groups)
     if explain:
@@ -162,6 +175,26 @@ def show_cost(cost: CostOfBeingWrong) -> None:
     columns = ("", "factor#", "value#", "excess#", "90 % interval", "FLOPs#", "steps#")
     table("Cost of being wrong by a factor: excess loss, FLOPs it wastes", columns, rows)
     for line in cost.summary:
+        print(folded(line))
+
+
+def show_exchange(exchange: TimeVsCompute) -> None:
+    """Print the front of steps against tokens, and what each doubling of the batch costs and saves."""
+    reached = "the loss of this plan" if exchange.loss is None else f"loss {exchange.loss:.4f}"
+    rows = (
+        (
+            f"{count(one.batch_tokens)}{' *' if one.is_plan else ''}",
+            count(one.steps),
+            short_count(one.tokens),
+            interval(one.tokens_interval, short_count),
+            "" if one.more_tokens is None else f"{one.more_tokens:+.1%}",
+            "" if one.fewer_steps is None else f"{-one.fewer_steps:+.1%}",
+        )
+        for one in exchange.front
+    )
+    columns = ("batch#", "steps#", "tokens#", "90 % interval", "doubling: tokens#", "steps#")
+    table(f"Steps against tokens for {reached} (* this plan)", columns, rows)
+    for line in exchange.summary:
         print(folded(line))
 
 

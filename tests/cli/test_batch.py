@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -69,3 +70,40 @@ def test_a_batch_of_zero_is_a_bad_row(run: Run, tmp_path: Path) -> None:
     outcome = run("batch", "runs.csv", "--tuned")
     assert outcome.code == 2
     assert "batch_tokens" in outcome.err
+
+
+def test_a_law_fitted_to_it_prices_time_against_compute(run: Run, tmp_path: Path) -> None:
+    name = write(tmp_path / "sweep.csv", known_sweep(noise=0.0005, small_batch_cost=0.02))
+    options = (
+        "--estimator",
+        "near-optimal",
+        "--resamples",
+        "100",
+        "--params-kind",
+        "total",
+        "-o",
+        "law.json",
+    )
+    assert run("fit", name, *options).code == 0
+    target = ("plan", "--law", "law.json", "--params", "9e8", "--tokens", "5e10", "--params-kind", "total")
+    shown = run(*target, "--time-vs-compute")
+    assert "Batches, in tokens per step" in shown.out
+    assert "Steps against tokens for loss" in shown.out
+    content = json.loads(run(*target, "--time-vs-compute", "--json").out)
+    assert set(content["batches"]) >= {"optimal_tokens", "acceptable_tokens", "critical_tokens"}
+    front = content["time_vs_compute"]["front"]
+    assert sum(one["is_plan"] for one in front) == 1
+    for one, twice in itertools.pairwise(front):
+        assert one["steps"] > twice["steps"]
+        assert one["tokens"] < twice["tokens"]
+
+
+def test_refusals_of_time_vs_compute(run: Run, tmp_path: Path) -> None:
+    target = ("plan", "--law", "step-law", "--params", "1e9", "--tokens", "6e10", "--time-vs-compute")
+    refused = run(*target)
+    assert (refused.code, refused.out) == (2, "")
+    assert "has no critical batch here" in refused.err
+    (tmp_path / "targets.csv").write_text("params,tokens\n1e9,6e10\n")
+    many = run("plan", "--law", "step-law", "--targets", "targets.csv", "--time-vs-compute")
+    assert many.code == 2
+    assert "--time-vs-compute" in many.err
