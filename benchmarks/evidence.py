@@ -30,6 +30,7 @@ import batch_sections
 import check_sections
 import design_sections
 import diagnosis_sections
+import power_sections
 import proof_sections
 import report_sections
 import schedule_sections
@@ -522,6 +523,7 @@ SECTIONS: dict[str, Callable[[], Iterator[Row]]] = {
     **schedule_sections.SECTIONS,
     **check_sections.SECTIONS,
     **batch_sections.SECTIONS,
+    **power_sections.SECTIONS,
     **weight_decay_sections.SECTIONS,
     **design_sections.SECTIONS,
     **proof_sections.SECTIONS,

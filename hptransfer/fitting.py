@@ -17,7 +17,7 @@ from hptransfer import __version__
 from hptransfer.batches.critical import critical_batch
 from hptransfer.batches.exponent import lr_batch_test
 from hptransfer.errors import RefusalError, UsageError, did_you_mean, plain
-from hptransfer.estimators import near_optimal, surface
+from hptransfer.estimators import near_optimal, power_scheduler, surface
 from hptransfer.estimators.common import Estimate, Estimator, FitOptions
 from hptransfer.estimators.timescale import with_timescale
 from hptransfer.evidence.soundness import examine
@@ -29,6 +29,7 @@ from hptransfer.sweep import FloatArray, Sweep, SweepSource
 ESTIMATORS: Mapping[str, Estimator] = {
     "surface": surface.fit_sweep,
     "near-optimal": near_optimal.fit_sweep,
+    "power-scheduler": power_scheduler.fit_sweep,
 }
 
 DEFAULT_ESTIMATOR = "surface"
@@ -92,6 +93,7 @@ def _law(sweep: Sweep, options: FitOptions, estimate: Estimate, law_id: str | No
         title=f"fitted on {files or 'a sweep'} ({options.estimator})",
         hptransfer_version=__version__,
         peak_lr=estimate.peak_lr,
+        peak_lr_cap=estimate.peak_lr_cap,
         batch_tokens=estimate.batch_tokens,
         critical_batch=_critical_batch(sweep),
         lr_batch_exponent=estimate.lr_batch_exponent,
@@ -127,6 +129,7 @@ def _fit_record(sweep: Sweep, options: FitOptions, estimate: Estimate, evidence:
         bend=dict(estimate.bend),
         evidence=evidence,
         lr_batch=_lr_batch(sweep, options),
+        power_scheduler=estimate.power_scheduler,
         draw_columns=estimate.draw_columns,
         draws=tuple(tuple(row) for row in estimate.draws.tolist()),
     )

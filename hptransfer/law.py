@@ -357,6 +357,26 @@ class ExponentTest(Record):
     verdict: str
 
 
+class FreedExponent(Record):
+    """An exponent that a form fixes at zero, let free: what the runs make of it."""
+
+    value: FiniteFloat
+    interval: tuple[FiniteFloat, FiniteFloat]  # 90 %
+    p_value: Annotated[float, Field(ge=0, le=1)]  # chance of a value this far from zero if it were zero
+
+
+class PowerSchedulerTests(Record):
+    """What the runs say about LR / batch = a tokens^b, one (LR / batch) a cell.
+
+    `params_exponent` is that of params in LR / batch at fixed tokens; `drift` the change of b per e-fold of
+    params. None where the cells cannot say.
+    """
+
+    cells: Annotated[int, Field(gt=0)]
+    params_exponent: FreedExponent | None = None
+    drift: FreedExponent | None = None
+
+
 class Fit(Record):
     """How a fitted law came about.
 
@@ -381,6 +401,7 @@ class Fit(Record):
     evidence: Evidence | None = None
     lr_batch: ExponentTest | None = None  # None where the runs cannot say
     track_record: TrackRecord | None = None
+    power_scheduler: PowerSchedulerTests | None = None  # of a law of that form
     draw_columns: tuple[str, ...] = ()
     draws: tuple[tuple[FiniteFloat, ...], ...] = ()  # one bootstrap draw a line in the file
 

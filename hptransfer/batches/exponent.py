@@ -12,6 +12,7 @@ from hptransfer.numerics.within import MIN_CELLS, within_slopes
 from hptransfer.sweep import Sweep
 
 LINEAR, SQRT = 1.0, 0.5
+ROUNDING = 1e-6
 THRESHOLD = 0.0025  # relative excess loss of a near-optimal run of a slice
 
 
@@ -70,6 +71,11 @@ def _flattens(slices: Slices) -> tuple[float, float, float] | None:
     return 2 * float(found.slopes[1]), 2 * low, 2 * high
 
 
+def allows(interval: tuple[float, float], exponent: float) -> bool:
+    """Whether an exponent lies in its interval, which runs without noise shrink to rounding errors."""
+    return interval[0] - ROUNDING <= exponent <= interval[1] + ROUNDING
+
+
 def verdict(value: float, interval: tuple[float, float]) -> str:
     """Say what an interval of the exponent leaves of the two rules.
 
@@ -77,7 +83,7 @@ def verdict(value: float, interval: tuple[float, float]) -> str:
     'B^0.32 (90 %: 0.25 to 0.39), so neither linear nor square root'
     """
     low, high = interval
-    linear, root = low <= LINEAR <= high, low <= SQRT <= high
+    linear, root = allows(interval, LINEAR), allows(interval, SQRT)
     kept = {
         (True, True): "which does not tell linear from square root",
         (True, False): "so linear, not square root",

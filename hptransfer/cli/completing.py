@@ -27,7 +27,8 @@ def priors(incomplete: str) -> Offers:
 
 def estimators(incomplete: str) -> Offers:
     """Names of estimators."""
-    return _beginning(incomplete, {"surface": "", "near-optimal": "the Step Law paper's recipe"})
+    offers = {"surface": "", "near-optimal": "the Step Law paper's recipe", "power-scheduler": "LR / batch"}
+    return _beginning(incomplete, offers)
 
 
 def formats(incomplete: str) -> Offers:

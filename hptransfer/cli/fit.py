@@ -13,6 +13,7 @@ from hptransfer.cli.options import Force, Json, NoProgress, Quiet, one_of
 from hptransfer.cli.plotting import Plot, require_plot, save_plot
 from hptransfer.cli.sweep_options import Files, SweepOptions
 from hptransfer.cli.talk import Talk
+from hptransfer.errors import UsageError
 
 if TYPE_CHECKING:
     from hptransfer.drawing.plots import Draw
@@ -31,7 +32,7 @@ def command(
         str,
         typer.Option(
             "--estimator",
-            help="surface, or near-optimal (the Step Law paper's recipe).",
+            help="surface, near-optimal (the Step Law paper's recipe) or power-scheduler.",
             autocompletion=completing.estimators,
         ),
     ] = "surface",
@@ -84,6 +85,9 @@ def command(
 
     talk = Talk(quiet=quiet)
     require_plot(plot)
+    if plot is not None and estimator == "power-scheduler":
+        msg = "--plot draws LR and batch against params and tokens; a law of LR / batch has no such curves."
+        raise UsageError(msg)
     counted = one_of(convention, tuple(CONVENTIONS), "--weight-decay-convention")
     sweep = counted_as(options.sweep(files), counted)
     inputs = one_of(batch_on, ("tokens", "params,tokens"), "--batch-on").split(",")

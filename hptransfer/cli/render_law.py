@@ -12,7 +12,7 @@ from hptransfer.losses.law import loss_formula
 from hptransfer.quantities import short_count
 
 if TYPE_CHECKING:
-    from hptransfer.law import Choices, Fit, Law, PowerLaw, Uncertainty
+    from hptransfer.law import Choices, Fit, Law, PowerLaw, PowerSchedulerTests, Uncertainty
 
 
 def law_content(law: Law) -> dict[str, Any]:
@@ -59,6 +59,8 @@ def show_law(law: Law, *, stream: TextIO) -> None:
     table("Cells", columns, cells, stream)
     if law.fit.track_record is not None:
         say(f"Track record: {law.fit.track_record.verdict}\n", stream)
+    if law.fit.power_scheduler is not None:
+        _show_power_scheduler(law, law.fit, law.fit.power_scheduler, stream)
     if law.fit.data_share:
         _show_shares(law.fit, stream)
     if law.fit.choices is not None:
@@ -66,6 +68,35 @@ def show_law(law: Law, *, stream: TextIO) -> None:
     if law.fit.set_aside:
         aside = ((item.reason, str(item.runs), plain(item.example)) for item in law.fit.set_aside)
         table("Set aside", ("why", "runs#", "for example~"), aside, stream)
+
+
+def _show_power_scheduler(law: Law, record: Fit, tests: PowerSchedulerTests, stream: TextIO) -> None:
+    """Print the law in the Power Scheduler's units, and what the runs say about what its form fixes."""
+    power, seq_len = law.peak_lr, law.seq_len
+    if power is not None and seq_len is not None:
+        a = math.exp(power.log_coefficient) * seq_len
+        exponent = power.exponents["tokens"]
+        say(f"LR = batch * {a:.4g} * tokens^{exponent:.4g}, batch in sequences of {seq_len} tokens\n", stream)
+    linear = record.lr_batch
+    rows = [
+        ("batch in LR", "1", *(("-", "-") if linear is None else _bounded(linear.value, linear.interval)), "")
+    ]
+    for name, freed in (
+        ("params in LR / batch", tests.params_exponent),
+        ("tokens, change per e-fold of params", tests.drift),
+    ):
+        values = (
+            ("-", "-", "")
+            if freed is None
+            else (*_bounded(freed.value, freed.interval), f"{freed.p_value:.2g}")
+        )
+        rows.append((name, "0", *values))
+    title = f"What the form fixes, let free ({tests.cells} cells)"
+    table(title, ("exponent", "fixed at#", "found#", "90 % interval", "p#"), rows, stream)
+
+
+def _bounded(value: float, interval: tuple[float, float]) -> tuple[str, str]:
+    return f"{value:+.3f}", f"{interval[0]:+.3f} to {interval[1]:+.3f}"
 
 
 def _show_shares(record: Fit, stream: TextIO) -> None:

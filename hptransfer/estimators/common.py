@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 
 from hptransfer.errors import RefusalError
-from hptransfer.law import Bowl, CellSummary, Choices, Curvature, Note, PowerLaw
+from hptransfer.law import Bowl, CellSummary, Choices, Curvature, Note, PowerLaw, PowerSchedulerTests
 from hptransfer.quantities import short_count
 from hptransfer.sweep import BoolArray, FloatArray, IntArray, Sweep
 
@@ -70,6 +70,8 @@ class Estimate:
     choices: Choices | None = None
     bend: Mapping[str, Curvature] = field(default_factory=dict)
     floors: FloatArray | None = None
+    power_scheduler: PowerSchedulerTests | None = None
+    peak_lr_cap: float | None = None
 
 
 Estimator: TypeAlias = Callable[[Sweep, FitOptions], Estimate]

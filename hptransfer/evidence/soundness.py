@@ -452,8 +452,8 @@ def _form_notes(estimate: Estimate, runs: Runs) -> Iterator[Note]:
 
 
 def _variances(power: PowerLaw, logs: Mapping[str, float]) -> tuple[float, float] | None:
-    """Variance by form and weighting, and by everything else, squared logs."""
-    if power.uncertainty is None:
+    """Variance by form and weighting, and by everything else, squared logs; None where it asks for more."""
+    if power.uncertainty is None or not set(power.exponents) <= set(logs):
         return None
     parts = variance_parts(power, power.uncertainty, logs)
     return parts.form, parts.sampling + parts.cell + parts.bends

@@ -183,7 +183,8 @@ def require_base_lr(law: Law, rules: RuleSet, scaling: Scaling) -> None:
 
 def _require_counted_once(law: Law, scaling: Scaling) -> None:
     """Refuse a measured drift or a horizon factor where the law moves the LR with the same thing."""
-    moving = set() if law.peak_lr is None else set(law.peak_lr.exponents)
+    exponents = {} if law.peak_lr is None else law.peak_lr.exponents
+    moving = {name for name, exponent in exponents.items() if exponent != 0}
     if scaling.lr_width_exponent is not None and "params" in moving:
         msg = (
             f"law {plain(law.id)} already moves the LR with params: leave out --lr-width-exponent, which "

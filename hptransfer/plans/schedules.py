@@ -60,7 +60,8 @@ def _with_power_schedule(planned: Plan, wanted: str) -> Plan:
     if not is_power_scheduler(law):
         msg = (
             f"--schedule power: it is a law of the LR in tokens itself, and law {plain(law.id)} has another "
-            "form (LR / batch = a tokens^b). Use --law power-scheduler, or another --schedule."
+            "form (LR / batch = a tokens^b). Use --law power-scheduler, one of `hptransfer fit SWEEP "
+            "--estimator power-scheduler`, or another --schedule."
         )
         raise UsageError(msg)
     batch = run.batch_tokens or 0.0
