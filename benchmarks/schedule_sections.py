@@ -25,6 +25,8 @@ PROJECT = Path(__file__).resolve().parents[1]
 DATA = PROJECT.parent / "shared/data"
 CURVES = DATA / "multipowerlaw_curves.csv"
 SCHEDULING = DATA / "lr_scheduling.csv"
+DIVERGED = 4.0  # nats; runs of 124M that trained end near 3
+MIN_LRS = 3  # that a best one between two others needs
 
 Row = tuple[str, str, str]
 
@@ -132,6 +134,7 @@ def peak_moves() -> Iterator[Row]:
             at_50k = sweeps[group, "linear", cooldown, 50_000]
             yield (f"WSD {cooldown}: best LR at 50k from 15k to 35k, {way}", *_score(lr, at_50k))
         yield from _cosine_from_wsd(best[50_000], cooldown, sweeps)
+    yield _edges(sweeps)
 
 
 def _cosine_from_wsd(best: float, cooldown: str, sweeps: Sweeps) -> Iterator[Row]:
@@ -140,10 +143,26 @@ def _cosine_from_wsd(best: float, cooldown: str, sweeps: Sweeps) -> Iterator[Row
     moved = convert_peak_lr(best, source=source, target=schedule_from_spec("cosine", **common)).peak_lr
     for group in ("grad", "cos-zero-124m"):
         losses = sweeps[group, "", "", 50_000]
-        finite = {lr: loss for lr, loss in losses.items() if loss < 4}
-        edge = min(finite, key=finite.__getitem__) == max(finite)
-        note = " (its optimum is on the grid's edge: 5e-3 diverged)" if edge else ""
-        yield (f"cosine at 50k from WSD {cooldown}, sweep {group}{note}", *_score(moved, finite))
+        finite = {lr: loss for lr, loss in losses.items() if loss < DIVERGED}
+        score = _score_below_edge if _on_edge(losses) else _score
+        yield (f"cosine at 50k from WSD {cooldown}, sweep {group}", *score(moved, finite))
+
+
+def _on_edge(losses: dict[float, float]) -> bool:
+    """Whether the best LR is the lowest or highest that trained, so that nothing brackets it."""
+    finite = {lr: loss for lr, loss in losses.items() if loss < DIVERGED}
+    return min(finite, key=finite.__getitem__) in (min(finite), max(finite))
+
+
+def _edges(sweeps: Sweeps) -> Row:
+    searched = {key: losses for key, losses in sweeps.items() if len(losses) >= MIN_LRS}
+    named = sorted(
+        f"{decay or 'cosine'} {cooldown} {steps // 1000}k ({group})".replace("  ", " ")
+        for (group, decay, cooldown, steps), losses in searched.items()
+        if _on_edge(losses)
+    )
+    what = f"{len(named)} of {len(searched)} with {MIN_LRS} or more LRs"
+    return ("124M sweeps whose best LR is on the edge of their grid", what, "not scored: " + ", ".join(named))
 
 
 def _sweeps() -> Sweeps:
@@ -174,6 +193,15 @@ def _score(lr: float, losses: dict[float, float]) -> tuple[str, str]:
     best, curve = _parabola(losses)
     excess = curve(np.log(lr)) / curve(np.log(best)) - 1
     return f"{lr:.2e}, factor {lr / best:.2f}, excess loss {excess:.3%}", f"seen: {best:.2e}"
+
+
+def _score_below_edge(lr: float, losses: dict[float, float]) -> tuple[str, str]:
+    """Against the highest LR that trained, which is the best seen: the true best may lie beyond."""
+    edge = max(losses)
+    _, curve = _parabola(losses)
+    excess = curve(np.log(lr)) / losses[edge] - 1
+    text = f"{lr:.2e}, factor at most {lr / edge:.2f}, excess loss at least {excess:.3%}"
+    return text, f"on the grid's edge: {edge:.0e} or more, the next LR diverged"
 
 
 SECTIONS: dict[str, Callable[[], Iterator[Row]]] = {
