@@ -7,33 +7,41 @@ import math
 from hptransfer.drawing.canvas import Axes
 from hptransfer.drawing.palette import INK, LAW, METHODS, MUTED
 from hptransfer.errors import plain
-from hptransfer.evidence.backtesting import Backtest
+from hptransfer.evidence.backtesting import Backtest, MethodResult
 from hptransfer.figures.factors import FactorFigure
 
 
 def draw_backtest(axes: Axes, result: Backtest) -> None:
     """Mean excess loss at held-out scales, a dot a method with a line to its worst cell, a row a split."""
-    names = list(dict.fromkeys(method.method for split in result.splits for method in split.methods))
+    names = list(dict.fromkeys(m.method for split in result.splits for m in split.methods if _is_priced(m)))
     step = 0.8 / max(len(names), 1)
     for row, split in enumerate(result.splits):
         for method in split.methods:
+            if method.method not in names:
+                continue  # refused at every split: the table says why
             k = names.index(method.method)
             y = row + (k - (len(names) - 1) / 2) * step
             color = METHODS[k % len(METHODS)]
-            label = plain(method.method) if row == 0 else None
             if method.mean_excess is None or method.worst_excess is None:
-                axes.plot([], [], marker="o", color=color, linestyle="none", label=label)
+                axes.text(0, y, " refused", color=color, fontsize=7.0, va="center")
                 continue
             mean, worst = 100 * method.mean_excess, 100 * method.worst_excess
             axes.plot([mean, worst], [y, y], color=color, linewidth=1.2)
             axes.plot(worst, y, marker="|", color=color, markersize=7)
-            axes.plot(mean, y, marker="o", markersize=6, color=color, linestyle="none", label=label)
+            axes.plot(mean, y, marker="o", markersize=6, color=color, linestyle="none")
+    for k, name in enumerate(names):
+        color = METHODS[k % len(METHODS)]
+        axes.plot([], [], marker="o", markersize=6, color=color, linestyle="none", label=plain(name))
     axes.set_yticks(range(len(result.splits)), [_held_out(split.name) for split in result.splits])
     axes.set_ylim(len(result.splits) - 0.5, -0.5)
     axes.set_xlim(0, None)
     axes.set_xlabel("excess loss at held-out cells, %: mean (dot) to worst (bar)")
     axes.grid(visible=False, axis="y")
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+
+
+def _is_priced(method: MethodResult) -> bool:
+    return method.mean_excess is not None
 
 
 def _held_out(name: str) -> str:

@@ -129,6 +129,7 @@ def to_bytes(figure: Figure, file_format: str) -> bytes:
 _TENTHS = tuple(i / 10 for i in range(10, 100))
 _MANTISSAS = ((1.0,), (1.0, 3.0), (1.0, 2.0, 5.0), (1.0, 1.5, 2.0, 3.0, 5.0, 7.0), _TENTHS)
 _FEWEST_TICKS, _MOST_TICKS = 3, 7
+_MOST_LONG_TICKS = 4  # of two digits each
 
 
 def log_ticks(low: float, high: float) -> list[float]:
@@ -147,7 +148,8 @@ def log_ticks(low: float, high: float) -> list[float]:
             break
     if not inside:
         return [low, high]
-    return inside[:: -(-len(inside) // _MOST_TICKS)]
+    most = _MOST_LONG_TICKS if mantissas is _TENTHS else _MOST_TICKS
+    return inside[:: -(-len(inside) // most)]
 
 
 def log_axis(axes: Axes, which: str, low: float, high: float, *, lr: bool = False) -> None:

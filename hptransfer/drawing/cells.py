@@ -20,14 +20,45 @@ CONTOURS: Final = (0.0025, 0.005, 0.01, 0.02, 0.05)
 RUN_SIZE: Final = 5.5
 RUNS_ID: Final = "runs"
 DIVERGED_ID: Final = "diverged"
+EDGE_ROOM: Final = 0.015  # of an axis
+POINTERS: Final = {"right": ">", "left": "<", "up": "^", "down": "v"}
+"""Marks of runs beyond the axes: they stand at the edge and point to where the run is."""
 
 
-def runs_by_heat(cell: CellFigure) -> dict[str, IntArray]:
-    """Indices of a cell's runs by the id of the group they are drawn in: `runs-0` (best) ..., `diverged`."""
+def runs_by_group(cell: CellFigure) -> dict[str, IntArray]:
+    """Indices of a cell's runs by the id of the group they are drawn in.
+
+    `runs-0` (best) ..., `diverged`; those beyond the axes with the direction: `runs-6-right`.
+    """
     heat = np.searchsorted(HEAT_ENDS, np.nan_to_num(cell.excess, nan=np.inf), side="right")
-    groups = {f"{RUNS_ID}-{k}": np.flatnonzero((heat == k) & ~cell.diverged) for k in range(len(HEAT))}
-    groups[DIVERGED_ID] = np.flatnonzero(cell.diverged)
+    kinds = {f"{RUNS_ID}-{k}": (heat == k) & ~cell.diverged for k in range(len(HEAT))}
+    kinds[DIVERGED_ID] = cell.diverged
+    sides = _sides(cell)
+    groups = {
+        f"{kind}-{side}" if side else kind: np.flatnonzero(of_kind & (sides == side))
+        for side in ("", *POINTERS)
+        for kind, of_kind in kinds.items()
+    }
     return {name: runs for name, runs in groups.items() if len(runs)}
+
+
+def runs_beyond(cell: CellFigure) -> int:
+    """How many runs of a cell lie beyond its axes."""
+    return int((_sides(cell) != "").sum())
+
+
+def _sides(cell: CellFigure) -> np.ndarray:
+    """Where each run lies: inside the axes (empty), or beyond one of them."""
+    sides = np.full(len(cell.lr), "", dtype="<U5")
+    batch = cell.batch_tokens
+    for values, shown, names in (
+        (batch, cell.batch_shown, ("down", "up")),
+        (cell.lr, cell.lr_shown, ("left", "right")),
+    ):
+        if values is not None and shown is not None:
+            low, high = _span(shown)
+            sides[values < low], sides[values > high] = names
+    return sides
 
 
 def draw_cell(axes: Axes, cell: CellFigure, *, labels: bool = True) -> None:
@@ -36,19 +67,19 @@ def draw_cell(axes: Axes, cell: CellFigure, *, labels: bool = True) -> None:
     A cell without a search over the batch gets its loss upwards. `labels` writes the excess at its contour.
     """
     axes.set_xlabel("peak LR")
-    log_axis(axes, "x", *_span(cell.lr), lr=True)
-    if cell.batch_tokens is None:
+    log_axis(axes, "x", *_span(cell.lr_shown), lr=True)
+    if cell.batch_tokens is None or cell.batch_shown is None:
         _draw_loss_against_lr(axes, cell)
         return
     axes.set_ylabel("batch, tokens")
-    log_axis(axes, "y", *_span(cell.batch_tokens))
+    log_axis(axes, "y", *_span(cell.batch_shown))
     _draw_surface(axes, cell, labels=labels)
     _draw_runs(axes, cell, cell.batch_tokens)
     _draw_marks(axes, cell, cell.batch_tokens)
 
 
-def _span(values: FloatArray) -> tuple[float, float]:
-    return float(values.min() * np.exp(-MARGIN)), float(values.max() * np.exp(MARGIN))
+def _span(shown: tuple[float, float]) -> tuple[float, float]:
+    return float(shown[0] * np.exp(-MARGIN)), float(shown[1] * np.exp(MARGIN))
 
 
 def _draw_surface(axes: Axes, cell: CellFigure, *, labels: bool) -> None:
@@ -74,19 +105,25 @@ def _draw_surface(axes: Axes, cell: CellFigure, *, labels: bool) -> None:
 
 
 def _draw_runs(axes: Axes, cell: CellFigure, upwards: FloatArray) -> None:
-    for name, runs in runs_by_heat(cell).items():
-        if name == DIVERGED_ID:
-            style: dict[str, Any] = {
-                "marker": "x",
-                "color": DIVERGED,
-                "markersize": RUN_SIZE - 1,
-                "markeredgewidth": 1.2,
-            }
+    """Dots coloured by excess, crosses where runs diverged, pointers at the edge for those beyond it."""
+    x = np.clip(cell.lr, *_inside(cell.lr_shown))
+    y = upwards if cell.batch_shown is None else np.clip(upwards, *_inside(cell.batch_shown))
+    for name, runs in runs_by_group(cell).items():
+        kind, _, side = name.removeprefix(f"{RUNS_ID}-").partition("-")
+        style: dict[str, Any] = {"marker": POINTERS.get(side, "o"), "markersize": RUN_SIZE}
+        if kind == DIVERGED_ID:
+            style |= {"color": DIVERGED, "markeredgewidth": 1.2}
+            style |= {} if side else {"marker": "x", "markersize": RUN_SIZE - 1}
         else:
-            heat = HEAT[int(name.rpartition("-")[2])]
-            style = {"marker": "o", "color": heat, "markersize": RUN_SIZE, "markeredgecolor": INK}
-            style |= {"markeredgewidth": 0.4}
-        axes.plot(cell.lr[runs], upwards[runs], linestyle="none", gid=name, zorder=3, **style)
+            style |= {"color": HEAT[int(kind)], "markeredgecolor": INK, "markeredgewidth": 0.4}
+        axes.plot(x[runs], y[runs], linestyle="none", gid=name, zorder=3, clip_on=False, **style)
+
+
+def _inside(shown: tuple[float, float]) -> tuple[float, float]:
+    """The axis with a little room for the marks at its ends."""
+    low, high = np.log(_span(shown))
+    room = EDGE_ROOM * (high - low)
+    return float(np.exp(low + room)), float(np.exp(high - room))
 
 
 def _draw_marks(axes: Axes, cell: CellFigure, upwards: FloatArray) -> None:

@@ -173,24 +173,37 @@ def _compute_labels(axes: Axes) -> None:
 
 
 def draw_cost(axes: Axes, figure: CostFigure) -> None:
-    """Excess loss of being off the optimum; dashed where no runs were, and the cost is a lower bound."""
-    percent = 100 * figure.excess
+    """Excess loss of being off the optimum, with its interval; dashed where the cost is a lower bound."""
+    percent, inside = 100 * figure.excess, ~figure.beyond_runs
+    at = float(np.interp(np.log(figure.run), np.log(figure.x), percent))
+    drawn = [percent] if figure.high is None else [percent, 100 * figure.high[inside]]
+    top = max(float(np.concatenate(drawn).max()) * 1.08, 0.1)
     axes.set_xlabel(QUANTITY_NAMES[figure.quantity])
     axes.set_ylabel("excess loss, %")
-    inside = ~figure.beyond_runs
-    if figure.interval is not None:
-        axes.axvspan(*figure.interval, color=TARGET, alpha=0.10, linewidth=0, gid="interval")
+    if figure.low is not None and figure.high is not None:
+        axes.fill_between(
+            figure.x, 100 * figure.low, 100 * figure.high, where=inside, color=LAW, alpha=BAND_ALPHA,
+            linewidth=0, gid="cost-interval",
+        )  # fmt: skip
     if figure.plateau is not None:
         axes.axvspan(*figure.plateau, ymax=0.03, color=PLATEAU, alpha=0.8, linewidth=0, gid="plateau")
     axes.plot(figure.x, percent, color=MUTED, linewidth=1.2, linestyle=(0, (2, 2)))
-    axes.plot(figure.x[inside], percent[inside], color=LAW, linewidth=2.0, gid="cost")
-    if figure.run is not None:
-        at = float(np.interp(np.log(figure.run), np.log(figure.x), percent))
+    axes.plot(figure.x, np.where(inside, percent, np.nan), color=LAW, linewidth=2.0, gid="cost")
+    if figure.interval is not None:
         axes.plot(
-            figure.run, at, marker="D", markersize=7, color=TARGET, markeredgecolor="white", linestyle="none",
-            gid="run", zorder=5,
-        )  # fmt: skip
-    axes.set_ylim(0, max(float(percent.max()) * 1.08, 0.1))
+            figure.interval,
+            [at, at],
+            color=TARGET,
+            linewidth=2.4,
+            solid_capstyle="butt",
+            zorder=5,
+            gid="interval",
+        )
+    axes.plot(
+        figure.run, at, marker="D", markersize=7, color=TARGET, markeredgecolor="white", linestyle="none",
+        gid="run", zorder=6,
+    )  # fmt: skip
+    axes.set_ylim(-0.06 * top, top)
     log_axis(axes, "x", float(figure.x[0]), float(figure.x[-1]), lr=figure.quantity == "peak_lr")
 
 

@@ -19,6 +19,15 @@ VALLEY_POINTS = 41
 MARGIN = 0.35
 """Natural logs shown beyond a cell's outermost runs."""
 
+USEFUL_EXCESS = 0.1
+"""Runs within this of the cell's best, a fraction, set the range that is shown ..."""
+
+WIDE_GAP, LEAST_GAP = 2.5, float(np.log(4.0))
+"""... less those behind a gap of so many median gaps, and of at least a factor of 4, ..."""
+
+ROOM_FOR_REST = 1.5
+"""... unless all runs take no more than this many times its width, in logs: then they set it."""
+
 SAME_SCALE = 1e-6
 
 
@@ -60,6 +69,8 @@ class CellFigure:
     excess: FloatArray
     diverged: BoolArray
     where: tuple[str, ...]
+    lr_shown: tuple[float, float]  # the range in which runs tell something; others lie beyond the axes
+    batch_shown: tuple[float, float] | None
     best: int | None  # index of the best run, None where all diverged
     edges: tuple[str, ...]  # lr-low, lr-high, batch-low, batch-high: sides of the grid the optimum lies on
     optimum: Optimum | None
@@ -125,15 +136,18 @@ def _cell(
     batch = sweep.batch_tokens[runs] if sweep.has_batch else None
     if batch is not None and np.ptp(batch) == 0:
         batch = None
+    excess = finished / (np.nan if lowest is None else finished[lowest]) - 1.0
+    lr_shown = useful_range(sweep.lr[runs], excess)
+    batch_shown = None if batch is None else useful_range(batch, excess)
     surface = path = None
-    if best_by_law is not None and law.bowl is not None and batch is not None:
+    if best_by_law is not None and law.bowl is not None and batch_shown is not None:
         surface, path = fitted_surface(
             law.bowl,
             best_by_law,
             params=float(sweep.cell_params[cell]),
             tokens=float(sweep.cell_tokens[cell]),
-            lr_span=(float(sweep.lr[runs].min()), float(sweep.lr[runs].max())),
-            batch_span=(float(batch.min()), float(batch.max())),
+            lr_span=lr_shown,
+            batch_span=batch_shown,
         )
     return CellFigure(
         params=float(sweep.cell_params[cell]),
@@ -141,9 +155,11 @@ def _cell(
         lr=sweep.lr[runs],
         batch_tokens=batch,
         loss=loss,
-        excess=finished / (np.nan if lowest is None else finished[lowest]) - 1.0,
+        excess=excess,
         diverged=diverged,
         where=tuple(sweep.where(int(run)) for run in runs),
+        lr_shown=lr_shown,
+        batch_shown=batch_shown,
         best=lowest,
         edges=edges,
         optimum=best_by_law,
@@ -151,6 +167,32 @@ def _cell(
         surface=surface,
         valley=path,
     )
+
+
+def useful_range(values: FloatArray, excess: FloatArray) -> tuple[float, float]:
+    """Lowest and highest value worth showing: a stray run far away must not squeeze all others.
+
+    Args:    values: LR or batch of a cell's runs, (n_runs,); excess: NaN where a run diverged.
+    """
+    every = (float(values.min()), float(values.max()))
+    near = np.nan_to_num(excess, nan=np.inf) <= USEFUL_EXCESS
+    if not near.any():
+        return every
+    useful = _without_strays(values[near], float(values[near][np.argmin(excess[near])]))
+    room = max(np.log(useful[1] / useful[0]), 2 * MARGIN)
+    return every if np.log(every[1] / every[0]) <= ROOM_FOR_REST * room else useful
+
+
+def _without_strays(values: FloatArray, best: float) -> tuple[float, float]:
+    """Range of values, less those at its ends that a wide gap parts from the side of the best one."""
+    levels = np.unique(values)
+    gaps = np.diff(np.log(levels))
+    wide = gaps > max(LEAST_GAP, WIDE_GAP * float(np.median(gaps))) if len(gaps) else np.zeros(0, dtype=bool)
+    at = int(np.searchsorted(levels, best))
+    below, above = np.flatnonzero(wide[:at]), np.flatnonzero(wide[at:])
+    first = int(below[-1]) + 1 if len(below) else 0
+    last = at + int(above[0]) if len(above) else len(levels) - 1
+    return float(levels[first]), float(levels[last])
 
 
 def own_optimum(sweep: Sweep, runs: IntArray) -> tuple[float, float] | None:

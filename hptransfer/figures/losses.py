@@ -8,18 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from hptransfer.figures.cells import CellFigure
-from hptransfer.figures.evaluating import Band, Quantity, geometric
+from hptransfer.figures.evaluating import QUANTITIES, Band, Quantity, geometric
 from hptransfer.law import Law, LossLaw
-from hptransfer.losses.law import loss_half_width, predict_loss, wasted_compute
+from hptransfer.losses.law import loss_half_width, predict_loss
 from hptransfer.planning import Plan
-from hptransfer.plans.bowl import amplitude, excess, valley
-from hptransfer.plans.prediction import predict_log
+from hptransfer.plans.cost import Cost, cost_curves
 from hptransfer.sweep import BoolArray, FloatArray
 
 POINTS = 81
 BEYOND = 2.0
 FLOPS_PER_PARAM_TOKEN = 6.0
-WIDEST = float(np.log(8.0))  # natural logs away from the optimum that a cost curve shows
+OCTAVES, PER_OCTAVE = 3, 12  # that a cost curve shows to either side of the value to run
 
 
 @dataclass(frozen=True)
@@ -89,62 +88,57 @@ def _line(law: LossLaw, params: float, low: float, high: float) -> Band:
 class CostFigure:
     """Excess loss (fraction) of running another LR, or another batch with its own best LR, at the target.
 
-    `beyond_runs` marks points outside the runs behind the bowl: there the cost is a lower bound. `wasted` is
-    the share of compute that the excess wastes, None without a loss law.
+    Arrays have shape (n,), along `factor` times the value to run. `low` and `high` are the 90 % interval of
+    the cost where the optimum is uncertain, None without one. `beyond_runs` marks points outside the runs
+    behind the bowl: there the cost is a lower bound. `wasted` is the share of compute that the excess wastes,
+    None without a loss law.
     """
 
     quantity: Quantity
+    factor: FloatArray
     x: FloatArray
     excess: FloatArray
+    low: FloatArray | None
+    high: FloatArray | None
     beyond_runs: BoolArray
     wasted: FloatArray | None
-    optimum: float
-    run: float | None
+    run: float
     interval: tuple[float, float] | None
     plateau: tuple[float, float] | None  # within 0.25 %
 
 
 def cost_figures(plan: Plan) -> list[CostFigure]:
-    """LR at the batch to run, then batch along the valley; empty where the law has no bowl."""
-    law, bowl = plan.law, plan.law.bowl
-    if bowl is None or law.peak_lr is None or law.batch_tokens is None or plan.rounded.batch_tokens is None:
+    """LR at the batch to run, then batch with its own best LR, as `plan` prices them; empty without bowl."""
+    steps = np.arange(-OCTAVES * PER_OCTAVE, OCTAVES * PER_OCTAVE + 1)
+    curves = cost_curves(plan, np.exp2(steps / PER_OCTAVE).tolist())
+    if curves is None:
         return []
-    logs = {"params": np.log(plan.target.params), "tokens": np.log(plan.target.tokens)}
-    log_lr, log_batch = predict_log(law.peak_lr, logs), predict_log(law.batch_tokens, logs)
-    scale = amplitude(bowl, logs, np)
-    run_v = np.log(plan.rounded.batch_tokens) - log_batch
-    bottom = float(valley(bowl, run_v, np))
-    u = np.linspace(bottom - WIDEST, bottom + WIDEST, 2 * POINTS - 1)
-    v = np.linspace(-WIDEST, WIDEST, 2 * POINTS - 1)
-    by_lr = np.expm1(scale * excess(bowl, u, run_v, np))
-    by_batch = np.expm1(scale * excess(bowl, valley(bowl, v, np), v, np))
+    spans = {"peak_lr": plan.peak_lr_interval, "batch_tokens": plan.batch_tokens_interval}
     return [
-        CostFigure(
-            quantity="peak_lr",
-            x=plan.lr_factor * np.exp(log_lr + u),
-            excess=by_lr,
-            beyond_runs=(u < bowl.trusted_u[0]) | (u > bowl.trusted_u[1]),
-            wasted=_wasted(law, logs, by_lr),
-            optimum=plan.lr_factor * float(np.exp(log_lr + bottom)),
-            run=plan.rounded.peak_lr,
-            interval=plan.peak_lr_interval,
-            plateau=plan.plateaus.get("peak_lr_within_0.0025"),
-        ),
-        CostFigure(
-            quantity="batch_tokens",
-            x=np.exp(log_batch + v),
-            excess=by_batch,
-            beyond_runs=(v < bowl.trusted_v[0]) | (v > bowl.trusted_v[1]),
-            wasted=_wasted(law, logs, by_batch),
-            optimum=float(np.exp(log_batch)),
-            run=plan.rounded.batch_tokens,
-            interval=plan.batch_tokens_interval,
-            plateau=plan.plateaus.get("batch_tokens_within_0.0025"),
-        ),
+        _cost_figure(quantity, curve, spans[quantity], plan.plateaus.get(f"{quantity}_within_0.0025"))
+        for quantity, curve in zip(QUANTITIES, curves, strict=True)
     ]
 
 
-def _wasted(law: Law, logs: dict[str, float], cost: FloatArray) -> FloatArray | None:
-    if law.loss is None:
-        return None
-    return np.asarray(wasted_compute(law.loss, logs, cost, np))
+def _cost_figure(
+    quantity: Quantity,
+    curve: Sequence[Cost],
+    interval: tuple[float, float] | None,
+    plateau: tuple[float, float] | None,
+) -> CostFigure:
+    spread = [cost.interval for cost in curve if cost.interval is not None]
+    wasted = [cost.excess_flops for cost in curve if cost.excess_flops is not None]
+    ends = np.array(spread) if spread else None
+    return CostFigure(
+        quantity=quantity,
+        factor=np.array([cost.factor for cost in curve]),
+        x=np.array([cost.value for cost in curve]),
+        excess=np.array([cost.excess for cost in curve]),
+        low=None if ends is None else ends[:, 0],
+        high=None if ends is None else ends[:, 1],
+        beyond_runs=np.array([cost.at_least for cost in curve]),
+        wasted=np.array(wasted) if wasted else None,
+        run=curve[len(curve) // 2].value,
+        interval=interval,
+        plateau=plateau,
+    )

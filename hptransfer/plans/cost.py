@@ -67,6 +67,17 @@ class CostOfBeingWrong:
 
 def cost_of_being_wrong(plan: Plan) -> CostOfBeingWrong | None:
     """Price LRs and batches around those to run; None where the law has no bowl or says no batch."""
+    curves = cost_curves(plan, FACTORS)
+    if curves is None:
+        return None
+    lrs, batches = curves
+    safe_lr, safe_batch = _safe_side(lrs), _safe_side(batches)
+    summary = (_lr_sentence(lrs, safe_lr), *_batch_sentences(batches, safe_batch))
+    return CostOfBeingWrong(lrs, batches, safe_lr, safe_batch, summary)
+
+
+def cost_curves(plan: Plan, factors: Sequence[float]) -> tuple[tuple[Cost, ...], tuple[Cost, ...]] | None:
+    """Costs of the LR, and of the batch, at these times the values to run; None as `cost_of_being_wrong`."""
     law, run = plan.law, plan.rounded
     own_batch = None if law.batch_tokens is None else _own_batch(plan)
     if law.bowl is None or own_batch is None or run.peak_lr is None or run.batch_tokens is None:
@@ -91,14 +102,12 @@ def cost_of_being_wrong(plan: Plan) -> CostOfBeingWrong | None:
         )
 
     lr_std, batch_std = _std(plan.peak_lr_interval), _std(plan.batch_tokens_interval)
-    lrs = [point(f, f * run.peak_lr, at.lr, lr_std, None) for f in FACTORS]
-    batches = [
+    lrs = (point(f, f * run.peak_lr, at.lr, lr_std, None) for f in factors)
+    batches = (
         point(f, f * run.batch_tokens, at.batch, batch_std, _steps(plan, f * run.batch_tokens))
-        for f in FACTORS
-    ]
-    safe_lr, safe_batch = _safe_side(lrs), _safe_side(batches)
-    summary = (_lr_sentence(lrs, safe_lr), *_batch_sentences(batches, safe_batch))
-    return CostOfBeingWrong(tuple(lrs), tuple(batches), safe_lr, safe_batch, summary)
+        for f in factors
+    )
+    return tuple(lrs), tuple(batches)
 
 
 _Price = Callable[[float, float], tuple[float, bool]]  # factor, error of the optimum -> excess, at least

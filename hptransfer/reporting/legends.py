@@ -16,11 +16,12 @@ LINE: Final = '<path d="M0 7H22" stroke="var(--{role})" stroke-width="2" stroke-
 PLUS: Final = '<path d="M11 2V12M6 7H16" stroke="var(--{role})" stroke-width="3.5"/>'
 CROSS: Final = '<path d="M7 3L15 11M15 3L7 11" stroke="var(--{role})" stroke-width="1.8"/>'
 DIAMOND: Final = '<path d="M11 1L17 7L11 13L5 7Z" fill="var(--{role})"/>'
+POINTER: Final = '<path d="M6 2L16 7L6 12Z" fill="var(--{role})" stroke="var(--ink)" stroke-width="0.5"/>'
 BAND: Final = '<path d="M0 1H22V13H0Z" fill="var(--{role})" opacity="0.22"/>'
 
 
-def runs() -> Markup:
-    """Key to the panels of cells."""
+def runs(*, beyond: bool) -> Markup:
+    """Key to the panels of cells; `beyond`: some run lies beyond the axes of its panel."""
     ends = [words.percent(end, 2).replace(".00", "") for end in HEAT_ENDS]
     heat = [f"up to {end}" for end in ends] + [f"over {ends[-1]}"]
     entries = [(DOT.format(role=f"heat-{k}"), heat[k]) for k in range(len(HEAT))]
@@ -33,6 +34,8 @@ def runs() -> Markup:
         (LINE.format(role="law", dashes="4 2"), "best LR of each batch"),
         (BAND.format(role="plateau"), "within 0.25 % of the optimum"),
     ]
+    if beyond:
+        entries.insert(len(HEAT) + 1, (POINTER.format(role=f"heat-{len(HEAT) - 1}"), "a run beyond the axes"))
     return _legend(entries)
 
 

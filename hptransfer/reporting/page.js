@@ -60,4 +60,10 @@ for (const svg of document.querySelectorAll(".drawing svg")) {
   });
 }
 addEventListener("scroll", hide, { passive: true });
-addEventListener("beforeprint", () => { for (const one of document.querySelectorAll("details")) one.open = true; });
+// What is folded away on a screen is printed, and folded again afterwards.
+let opened = [];
+addEventListener("beforeprint", () => {
+  opened = [...document.querySelectorAll("details:not([open])")];
+  for (const one of opened) one.open = true;
+});
+addEventListener("afterprint", () => { for (const one of opened) one.open = false; });

@@ -12,17 +12,19 @@ from hptransfer.drawing import bars, canvas, cells, lines
 from hptransfer.drawing.canvas import Axes
 from hptransfer.errors import plain
 from hptransfer.figures.cells import CellFigure
-from hptransfer.figures.evaluating import AXES
+from hptransfer.figures.evaluating import AXES, other_axis
 from hptransfer.figures.losses import CostFigure, LossFigure
 from hptransfer.figures.optima import OptimumFigure, Points
 from hptransfer.reporting import words
 from hptransfer.reporting.gathering import Material
 from hptransfer.reporting.inline import inline_svg
+from hptransfer.sweep import FloatArray
 
 CELL_SIZE: Final = (3.3, 2.9)
 HALF_SIZE: Final = (4.6, 3.3)
 WIDE_SIZE: Final = (9.4, 3.0)
 MARGINS: Final = {"left": 0.62, "right": 0.12, "bottom": 0.48, "top": 0.14}  # inches
+SHOWN_FACTORS: Final = (0.25, 0.5, 0.71, 1.0, 1.41, 2.0, 4.0)
 MANY_CELLS: Final = 40
 """From so many cells on, their panels leave out the labels of contours: half of the time to draw them."""
 
@@ -64,7 +66,7 @@ def _cell_picture(key: str, cell: CellFigure, *, light: bool) -> Picture:
     cells.draw_cell(axes, cell, labels=not light)
     title = f"{words.short(cell.params)} params, {words.short(cell.tokens)} tokens"
     hover = {
-        name: [run_text(cell, int(run)) for run in runs] for name, runs in cells.runs_by_heat(cell).items()
+        name: [run_text(cell, int(run)) for run in runs] for name, runs in cells.runs_by_group(cell).items()
     }
     return Picture(
         key=key,
@@ -94,7 +96,11 @@ def run_text(cell: CellFigure, run: int) -> str:
 
 def _cell_caption(cell: CellFigure) -> str:
     diverged = int(cell.diverged.sum())
-    return words.several(len(cell.lr), "run") + (f", {diverged} diverged" if diverged else "")
+    beyond = cells.runs_beyond(cell)
+    parts = [words.several(len(cell.lr), "run")]
+    parts += [f"{diverged} diverged"] if diverged else []
+    parts += [f"{beyond} beyond the axes"] if beyond else []
+    return ", ".join(parts)
 
 
 def _cell_description(cell: CellFigure) -> str:
@@ -125,7 +131,7 @@ def optimum_pictures(material: Material) -> list[Picture]:
                 Picture(
                     key=key,
                     title=title,
-                    caption="",
+                    caption=_levels_caption(figure),
                     svg=inline_svg(
                         canvas.to_bytes(drawn, "svg"),
                         key=key,
@@ -136,6 +142,14 @@ def optimum_pictures(material: Material) -> list[Picture]:
                 )
             )
     return found
+
+
+def _levels_caption(figure: OptimumFigure) -> str:
+    """What the colours of the lines stand for."""
+    if len(figure.levels) < 2:
+        return ""
+    low, high = words.short(figure.levels[0].other), words.short(figure.levels[-1].other)
+    return f"{other_axis(figure.axis)} from {low} (violet) to {high} (yellow)"
 
 
 def _optimum_hover(figure: OptimumFigure, points: Points | None) -> dict[str, list[str]]:
@@ -259,28 +273,30 @@ def cost_pictures(figures: Sequence[CostFigure]) -> list[Picture]:
                 canvas.to_bytes(drawn, "svg"),
                 key=key,
                 title=f"Excess loss of another {name}",
-                description="; ".join(f"{factor}: {cost}" for factor, cost, _ in cost_rows(figure)) + ".",
+                description="; ".join(f"{factor}: {cost}" for factor, cost, *_ in cost_rows(figure)) + ".",
             )
             found.append(Picture(key, f"Excess loss of another {name}", "", svg))
     return found
 
 
-def cost_rows(figure: CostFigure) -> Iterator[tuple[str, str, str]]:
-    """Factor on the optimum, excess loss, share of compute wasted: at factors of two."""
-    for factor in (0.25, 0.5, 0.71, 1.41, 2.0, 4.0):
-        at = np.log(figure.optimum * factor)
-        cost = float(np.interp(at, np.log(figure.x), figure.excess))
-        bound = bool(figure.beyond_runs[np.abs(np.log(figure.x) - at).argmin()])
-        wasted = (
-            DASHED
-            if figure.wasted is None
-            else words.percent(float(np.interp(at, np.log(figure.x), figure.wasted)), 1)
+def cost_rows(figure: CostFigure) -> Iterator[tuple[str, ...]]:
+    """Factor on the value to run, excess loss with its interval, share of compute wasted."""
+
+    def read(values: FloatArray | None, factor: float, digits: int) -> str:
+        if values is None:
+            return words.DASH
+        return words.percent(float(np.interp(np.log(factor), np.log(figure.factor), values)), digits)
+
+    for factor in SHOWN_FACTORS:
+        beyond = figure.beyond_runs[np.abs(np.log(figure.factor / factor)).argmin()]
+        at_least = "at least " if beyond else ""
+        interval = f"{read(figure.low, factor, 2)} to {read(figure.high, factor, 2)}"
+        yield (
+            f"{factor:g}x",
+            f"{at_least}{read(figure.excess, factor, 2)}",
+            words.DASH if figure.low is None or beyond else interval,
+            f"{at_least}{read(figure.wasted, factor, 1)}",
         )
-        at_least = "at least " if bound else ""
-        yield f"{factor:g}x", f"{at_least}{words.percent(cost)}", f"{at_least}{wasted}"
-
-
-DASHED: Final = words.DASH
 
 
 def schedule_picture(material: Material) -> Picture | None:

@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 
 from hptransfer.comparison.at_target import Comparison
+from hptransfer.drawing.cells import runs_beyond
 from hptransfer.evidence.additions import Addition
 from hptransfer.evidence.backtesting import Backtest
 from hptransfer.figures.cells import CellFigure
@@ -244,7 +245,7 @@ def cells(material: Material) -> Section:
             "within 0.25 % of the optimum. Point at a dot, or focus a panel and use the arrow keys, to see "
             "the run.",
         ),
-        legends.runs(),
+        legends.runs(beyond=any(map(runs_beyond, material.cells))),
         element("div", joined(panels[:CELLS_AT_ONCE]), class_="cells"),
     ]
     if len(panels) > CELLS_AT_ONCE:
@@ -368,7 +369,7 @@ def costs(material: Material) -> Section | None:
     drawn = pictures.cost_pictures(material.costs)
     if not drawn:
         return None
-    columns = ("off by", "excess loss#", "compute wasted#")
+    columns = ("off by", "excess loss#", "90 % interval#", "compute wasted#")
     tables = [
         folded(
             f"Cost of another {NAMES[figure.quantity]} as a table",
@@ -377,9 +378,10 @@ def costs(material: Material) -> Section | None:
         for figure in material.costs
     ]
     about = (
-        "Expected excess loss at the target. The diamond is the plan, the tinted band its 90 % interval, the "
-        "bar at the bottom what costs less than 0.25 %. Dashed: beyond the runs behind the law, where the "
-        "cost is at least what is drawn. Along the batch each point has the best LR for it."
+        "Excess loss at the target of other values than those to run. The line holds if the optimum is where "
+        "the plan says, the band is over where it may be (90 %). The diamond is the plan with its 90 % "
+        "interval, the bar at the bottom what costs less than 0.25 %. Dashed: beyond the law's runs, where "
+        "the cost is at least what is drawn. Along the batch each point has the best LR for it."
     )
     body = joined([element("p", about), _halves(drawn), *tables])
     return Section("costs", "What being wrong costs", "Being wrong", body)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from hptransfer.law import Note
-from hptransfer.quantities import scientific, short_count
+from hptransfer.quantities import short_count
 
 DASH: Final = "–"
 
@@ -56,7 +56,7 @@ def lr(value: float | None) -> str:
     >>> lr(9.4781e-4), lr(None)
     ('9.48e-04', '–')
     """
-    return DASH if value is None else scientific(value, 3)
+    return DASH if value is None else f"{value:.2e}"
 
 
 def count(value: float | None) -> str:

@@ -7,13 +7,15 @@ import math
 import numpy as np
 import pytest
 
-from hptransfer.figures.cells import CellFigure, cell_figures
+from hptransfer.drawing.cells import runs_beyond, runs_by_group
+from hptransfer.figures.cells import CellFigure, cell_figures, useful_range
 from hptransfer.figures.evaluating import QUANTITIES
 from hptransfer.figures.losses import FLOPS_PER_PARAM_TOKEN, cost_figures, loss_figure
 from hptransfer.figures.optima import OptimumFigure, cell_points, optimum_figures
 from hptransfer.figures.schedules import planned_schedule, schedule_figure
 from hptransfer.law import Law
 from hptransfer.planning import Plan, Target, plan
+from hptransfer.plans.cost import cost_of_being_wrong
 from hptransfer.published import published_law
 from hptransfer.sweep import Sweep
 
@@ -119,15 +121,58 @@ def test_the_loss_figure_ends_at_the_plan(cells: list[CellFigure], law: Law, pla
     assert figure.loss.min() == best
 
 
-def test_being_right_costs_nothing_and_the_plateau_costs_a_quarter_percent(planned: Plan) -> None:
+def test_the_cost_figure_is_what_plan_says_of_being_wrong(planned: Plan) -> None:
+    """At every factor that `plan` prices: excess, interval, compute, and what is a lower bound."""
     figures = cost_figures(planned)
+    cost = cost_of_being_wrong(planned)
+    assert cost is not None
     assert [figure.quantity for figure in figures] == ["peak_lr", "batch_tokens"]
-    for figure in figures:
-        at = np.interp(np.log(figure.optimum), np.log(figure.x), figure.excess)
-        assert at == pytest.approx(0.0 if figure.quantity == "batch_tokens" else planned.excess, abs=2e-5)
-    assert figures[1].plateau is not None
-    ends = np.interp(np.log(figures[1].plateau), np.log(figures[1].x), figures[1].excess)
+    for figure, curve in zip(figures, (cost.peak_lr, cost.batch_tokens), strict=True):
+        assert figure.low is not None
+        assert figure.high is not None
+        assert figure.wasted is not None
+        for one in curve:
+            assert one.interval is not None
+
+            at = int(np.abs(np.log(figure.factor / one.factor)).argmin())
+            assert figure.factor[at] == pytest.approx(one.factor)
+            assert figure.x[at] == pytest.approx(one.value)
+            assert figure.excess[at] == pytest.approx(one.excess, abs=1e-12)
+            assert (figure.low[at], figure.high[at]) == pytest.approx(one.interval, abs=1e-12)
+            assert figure.wasted[at] == pytest.approx(one.excess_flops, abs=1e-12)
+            assert bool(figure.beyond_runs[at]) is one.at_least
+
+
+def test_the_plateau_ends_where_a_quarter_percent_is_lost(planned: Plan) -> None:
+    figure = cost_figures(planned)[1]
+    assert figure.plateau is not None
+    ends = np.interp(np.log(figure.plateau), np.log(figure.x), figure.excess)
     assert ends == pytest.approx([0.0025, 0.0025], rel=0.05)
+
+
+def test_a_stray_run_does_not_squeeze_the_others(cells: list[CellFigure]) -> None:
+    """The shipped sweep tried LRs up to 32.8 in its shortest cells; contours and axes leave them out."""
+    cell = next(one for one in cells if one.lr.max() > 30)
+    assert cell.lr_shown == (cell.lr.min(), max(cell.lr[cell.lr < 0.4]))
+    assert cell.surface is not None
+    assert cell.surface.lr.max() < 0.2
+    assert runs_beyond(cell) == sum(cell.lr > 0.2) > 0
+    groups = runs_by_group(cell)
+    assert sorted(np.concatenate(list(groups.values()))) == list(range(len(cell.lr)))
+    assert "diverged-right" in groups
+
+
+def test_a_coarse_grid_has_no_strays() -> None:
+    """Steps of a factor of 10 are the grid's own; a single value is shown as it is."""
+    lr = np.array([1e-5, 1e-4, 1e-3, 1e-2])
+    assert useful_range(lr, np.array([0.08, 0.04, 0.0, 0.09])) == (1e-5, 1e-2)
+    assert useful_range(lr[:1], np.zeros(1)) == (1e-5, 1e-5)
+    assert useful_range(lr, np.full(4, np.nan)) == (1e-5, 1e-2)
+
+
+def test_a_grid_is_shown_whole(cells: list[CellFigure]) -> None:
+    cell = max(cells, key=lambda one: one.params * one.tokens)
+    assert cell.lr_shown == (cell.lr.min(), cell.lr.max())
 
 
 def test_the_schedule_of_the_plan(planned: Plan) -> None:
