@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from schema_tables import schemas_page
-from shown import agrees, copy_sweep, refill
+from shown import agrees, refill
 
 from hptransfer import published, schemas
 from hptransfer.checks import checks_page
@@ -151,7 +151,6 @@ def shown(name: str) -> str:
     """A hand-written page with the outputs of its commands as they are now; what agrees is left as it is."""
     page = (DOCS / name).read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder:
-        copy_sweep(Path(folder))
         filled = refill(page, Path(folder))
     return page if agrees(page, filled) else filled
 

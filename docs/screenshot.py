@@ -17,7 +17,7 @@ from typing import Any
 
 from PIL import Image
 from playwright.sync_api import sync_playwright
-from shown import ROOT, copy_sweep
+from shown import ROOT, SWEEP
 
 WIDTH = 1180
 GAP = 14  # pixels about and between the parts
@@ -34,9 +34,9 @@ PARTS = (
 
 def make_report(folder: Path) -> Path:
     """The report of the tutorial's target."""
-    copy_sweep(folder)
+    shutil.copy(SWEEP, folder)
     target = ("--params", "294912", "--tokens", "3145728", "--params-kind", "non-embedding")
-    sweep = "examples/proxies/sweep.csv"
+    sweep = "sweep.csv"
     for arguments in (
         ("fit", sweep, "-o", "law.json"),
         ("plan", "--law", "law.json", *target, "-o", "target.yaml"),

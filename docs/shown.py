@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+SWEEP = ROOT / "examples/proxies/sweep.csv"
 BLOCK = re.compile(
     r"^```sh\n(?P<commands>.*?)^```\n"
     r"(?:\n<!-- (?:exit (?P<code>\d+), )?shows (?P<pattern>.+?) -->\n```text\n(?P<output>.*?)^```\n)?",
@@ -41,9 +42,9 @@ class Done:
 
 
 def run_page(page: str, folder: Path) -> Iterator[Done]:
-    """Run a page's blocks one after the other, the first in `folder`, each where the one before it ended."""
+    """Run a page's blocks one after the other, the first in a checkout, each where the last ended."""
     environment = _environment(folder)
-    here = folder
+    here = _checkout(folder)
     for match in BLOCK.finditer(page):
         script = f"trap 'pwd > \"{folder}/.here\"' EXIT\n{match['commands']}"
         done = subprocess.run(  # noqa: S603
@@ -60,11 +61,12 @@ def run_page(page: str, folder: Path) -> Iterator[Done]:
         yield Done(match, done.returncode, done.stdout, shown)
 
 
-def copy_sweep(folder: Path) -> None:
+def _checkout(folder: Path) -> Path:
     """Put the shipped sweep where a checkout has it: all that a page's first block finds."""
-    path = folder / "examples/proxies/sweep.csv"
+    path = folder / "checkout/examples/proxies/sweep.csv"
     path.parent.mkdir(parents=True)
-    shutil.copy(ROOT / "examples/proxies/sweep.csv", path)
+    shutil.copy(SWEEP, path)
+    return folder / "checkout"
 
 
 def _environment(folder: Path) -> dict[str, str]:

@@ -19,7 +19,6 @@ run_page = cast(Callable[[str, Path], Iterator[Any]], SHOWN["run_page"])
 @pytest.mark.parametrize("name", ["tutorial.md"])
 def test_a_page_prints_what_it_shows(name: str, tmp_path: Path) -> None:
     """From a folder that holds nothing but the shipped sweep."""
-    SHOWN["copy_sweep"](tmp_path)
     blocks = list(run_page((DOCS / name).read_text(encoding="utf-8"), tmp_path))
     assert blocks
     for done in blocks:
