@@ -6,6 +6,7 @@ import re
 import runpy
 from pathlib import Path
 
+KILOBYTES = 1000
 DOCS = Path(__file__).parents[2] / "docs"
 
 
@@ -19,4 +20,8 @@ def test_figures_are_current_and_small() -> None:
         shipped = (DOCS / "concepts" / f"{name}.svg").read_text(encoding="utf-8")
         assert labels(drawn), name
         assert labels(shipped) == labels(drawn), "run `make figures`"
-        assert len(shipped) < 80_000
+        assert len(shipped) < 80 * KILOBYTES
+
+
+def test_the_readmes_picture_is_small() -> None:
+    assert (DOCS / "report.png").stat().st_size < 200 * KILOBYTES
