@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 ELSEWHERE = {
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
+    "configs/README.md": "configs.md",
     "examples/proxies/README.md": "proxies.md",
 }
 """Files of the repository outside docs/ and the pages they become."""
