@@ -17,7 +17,6 @@ from hptransfer.errors import UsageError, did_you_mean, plain
 from hptransfer.files import SETTINGS_FILE
 from hptransfer.law import SCHEMA_VERSION, Law, Note
 from hptransfer.planning import Reach, Rounded
-from hptransfer.plans.three_batches import ThreeBatches
 from hptransfer.plans.tradeoff import TimeVsCompute
 from hptransfer.settings import Settings
 

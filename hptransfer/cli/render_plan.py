@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from hptransfer.parametrizations.grouping import Alternative, Group, ParamGroups
     from hptransfer.planning import Plan
     from hptransfer.plans.cost import CostOfBeingWrong
-    from hptransfer.plans.three_batches import ThreeBatches
     from hptransfer.plans.tradeoff import TimeVsCompute
 
 
