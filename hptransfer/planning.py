@@ -62,6 +62,7 @@ BOUNDS = {
 }
 """No target lies outside: products of these stay finite."""
 PLAUSIBLE_LR = (1e-7, 1.0)
+LEAST_APART = 2.0  # critical over optimal batch: measured ones are 4 to 17 times apart
 MAX_EPOCHS = 4.0
 """Passes over the same tokens that change the loss little: arXiv:2305.16264. Beyond, laws of one pass end."""
 SAME_SCALE = 1.02  # values within this factor are one scale, as in the cells of a sweep
@@ -373,7 +374,8 @@ def _assemble(law: Law, target: Target, rounding: Rounding, values: Mapping[str,
     final_lr_ratio = _final_lr_ratio(law, recipe, rounded.peak_lr)
     own_decay = _own_weight_decay(law, rounded.peak_lr)
     reach = _reach(law, target, run_batch)
-    on_batch = _notes_on_batch(law, target, named=named, follows=follows, critical=values["critical_batch"])
+    batches = three_batches(law, values)
+    on_batch = _notes_on_batch(law, target, named=named, follows=follows, batches=batches)
     planned = Plan(
         target=target,
         law=law,
@@ -404,7 +406,7 @@ def _assemble(law: Law, target: Target, rounding: Rounding, values: Mapping[str,
         loss_interval=_interval(values, "loss"),
         loss_slope=values["loss_slope"],
         excess_flops=values["excess_flops"],
-        batches=three_batches(law, values),
+        batches=batches,
         lr_follows=follows,
         schedule_options=own_schedule_options(law, rounded.steps),
         weight_decay_interval=_interval(values, "weight_decay_timescale") if own_decay is None else None,
@@ -420,9 +422,17 @@ def _notes_on_batch(
     *,
     named: ChosenRule | None,
     follows: LrFollows | None,
-    critical: float | None,
+    batches: ThreeBatches,
 ) -> Iterator[Note]:
-    """Notes on how the LR follows a batch that was pinned; rounding moves it too little to speak of."""
+    """Notes on batches, and on how the LR follows one that was pinned; rounding moves it too little."""
+    critical, optimal = batches.critical_tokens, batches.optimal_tokens
+    if critical is not None and optimal is not None and critical < LEAST_APART * optimal:
+        text = (
+            f"the critical batch ({short_count(critical)} tokens) is less than {LEAST_APART:g} times the "
+            f"optimal ({short_count(optimal)}). They are laws of their own, several times apart where both were "
+            "measured: at this target one of them is stretched too far."
+        )
+        yield Note(code="critical-near-optimal", message=text)
     if target.batch_tokens is None:
         return
     yield from following_notes(law, named, follows)

@@ -122,6 +122,14 @@ def test_a_batch_above_the_critical_one_is_said() -> None:
     assert "batch-above-critical" not in codes(at(0.5))
 
 
+def test_a_critical_batch_at_the_optimal_one_is_doubted() -> None:
+    near = law().model_copy(
+        update={"batch_tokens": PowerLaw(log_coefficient=math.log(CRITICAL / 1.5), exponents={})}
+    )
+    assert "critical-near-optimal" in codes(plan(near, BIG))
+    assert "critical-near-optimal" not in codes(plan(law(), BIG))
+
+
 def test_many_targets_and_one_agree() -> None:
     targets = [replace(BIG, tokens=d, batch_tokens=b) for d in (1e11, 1e12) for b in (2.0**22, None)]
     one_by_one = [plan(law(exponent=0.46), target).batches for target in targets]
