@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 import backtest_sections
 import batch_sections
 import check_sections
+import critical_sections
 import design_sections
 import diagnosis_sections
 import power_sections
@@ -524,6 +525,7 @@ SECTIONS: dict[str, Callable[[], Iterator[Row]]] = {
     **check_sections.SECTIONS,
     **batch_sections.SECTIONS,
     **power_sections.SECTIONS,
+    **critical_sections.SECTIONS,
     **weight_decay_sections.SECTIONS,
     **design_sections.SECTIONS,
     **proof_sections.SECTIONS,

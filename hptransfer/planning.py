@@ -429,8 +429,8 @@ def _notes_on_batch(
     if critical is not None and optimal is not None and critical < LEAST_APART * optimal:
         text = (
             f"the critical batch ({short_count(critical)} tokens) is less than {LEAST_APART:g} times the "
-            f"optimal ({short_count(optimal)}). They are laws of their own, several times apart where both were "
-            "measured: at this target one of them is stretched too far."
+            f"optimal ({short_count(optimal)}). They are laws of their own, several times apart where both "
+            "were measured: at this target one of them is stretched too far."
         )
         yield Note(code="critical-near-optimal", message=text)
     if target.batch_tokens is None:
