@@ -57,6 +57,14 @@ def decays(incomplete: str) -> Offers:
     return _beginning(incomplete, dict.fromkeys(DECAYS, ""))
 
 
+def batch_rules(incomplete: str) -> Offers:
+    """What `--batch-rule` takes."""
+    from hptransfer.batches.rules import OWN, RULES
+
+    offers = {OWN: "as the law's runs showed", **{name: rule.formula for name, rule in RULES.items()}}
+    return _beginning(incomplete, offers)
+
+
 def rule_sets(incomplete: str) -> Offers:
     """Rule sets of the muP family."""
     from hptransfer.parametrizations import rule_set_ids

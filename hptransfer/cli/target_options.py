@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
+from hptransfer.cli import completing
 from hptransfer.cli.options import (
     Depth,
     Experts,
@@ -99,6 +100,7 @@ class TargetOptions(ScaleOptions):
             "--batch-rule",
             metavar="NAME[:SETTING=VALUE]",
             help="How the LR follows the batch: law, linear, sqrt, sde, saturating, surge.",
+            autocompletion=completing.batch_rules,
         ),
     ] = None
     seq_len: SeqLen = None

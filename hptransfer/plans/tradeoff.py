@@ -61,7 +61,8 @@ class TimeVsCompute:
 def time_vs_compute(plan: Plan) -> TimeVsCompute:
     """Price doublings of the batch at the loss that the plan reaches.
 
-    Raises:  RefusalError where the law has no critical batch at the target, or the plan has no batch.
+    Raises:  RefusalError where the law has no critical batch at the target, or the plan no batch, or one
+             larger than its run.
     """
     batches, run = plan.batches, plan.rounded.batch_tokens
     if batches is None or batches.critical_tokens is None or batches.tokens_min is None:
@@ -74,6 +75,12 @@ def time_vs_compute(plan: Plan) -> TimeVsCompute:
     if run is None:
         msg = (
             f"--time-vs-compute: law {plain(plan.law.id)} says no batch to start from. Add --batch-tokens B."
+        )
+        raise RefusalError(msg)
+    if run > plan.target.tokens:
+        msg = (
+            f"--time-vs-compute: a batch of {short_count(run)} tokens is more than the whole run of "
+            f"{short_count(plan.target.tokens)}, so there are no steps to trade. Pin a smaller one."
         )
         raise RefusalError(msg)
     critical = batches.critical_tokens / batches.critical_overhead

@@ -98,7 +98,8 @@ def test_estimators_are_those_of_fit() -> None:
 
 
 def test_everything_offered_is_known() -> None:
-    """Every value offered for a law, a format and a schedule is one that can be used."""
+    """Every value offered for a law, a format, a schedule and a batch rule is one that can be used."""
+    from hptransfer.batches.rules import read_rule
     from hptransfer.published import published_law
     from hptransfer.schedules import find_kind
     from hptransfer.trainers import find_format
@@ -107,6 +108,7 @@ def test_everything_offered_is_known() -> None:
         (completing.laws, published_law),
         (completing.formats, find_format),
         (completing.schedules, find_kind),
+        (completing.batch_rules, read_rule),
     ):
         names = [name for name, _ in offer("")]
         assert names

@@ -152,6 +152,11 @@ def test_refusals_have_a_way_out(changes: dict[str, object], message: str) -> No
         time_vs_compute(plan(law().model_copy(update=changes), BIG))
 
 
+def test_a_batch_larger_than_the_run_has_no_steps_to_trade() -> None:
+    with pytest.raises(RefusalError, match="more than the whole run of 1T"):
+        time_vs_compute(plan(law(), replace(BIG, batch_tokens=2e12)))
+
+
 def test_without_a_loss_law_the_front_is_that_of_the_plan_s_own_loss() -> None:
     without = plan(law().model_copy(update={"loss": None}), replace(BIG, batch_tokens=CRITICAL / 4))
     assert time_vs_compute(without).loss is None
