@@ -49,6 +49,7 @@ class Draft:
     notes: list[Note] = field(default_factory=list)
     held: set[str] = field(default_factory=set)  # of our values that no table of keys says
     only: set[str] = field(default_factory=set)  # paths below which a base may hold nothing else
+    wholes: set[str] = field(default_factory=set)  # paths that are written as one
 
     def lose(self, message: str) -> None:
         """Note something that the format cannot express."""
@@ -60,6 +61,10 @@ class Draft:
         Fields, or paths below which all stand: both are taken out of the base, what is written here aside.
         """
         self.only.update(paths)
+
+    def whole(self, *paths: str) -> None:
+        """Say which lists or calls are written as one, in place of what a base has there."""
+        self.wholes.update(paths)
 
     def note(self, code: str, message: str) -> None:
         """Note something to know before running the config."""
@@ -178,6 +183,15 @@ class Fields:
             return
         found = tuple((name, self.source.fields[name]) for name in names if name in self)
         self.reading.values[ours] = Value(value, found)
+
+    def group(self, name: str, path: str, keys: Iterable[str]) -> GroupReading:
+        """Values of a group of tensors that stand below a path; the name is also its pattern."""
+        values = {}
+        for key in keys:
+            number = self.number(f"{path}.{key}")
+            if number is not None:
+                values[key] = Value(number, ((f"{path}.{key}", self.source.fields[f"{path}.{key}"]),))
+        return GroupReading(name, values, pattern=name)
 
     def take(self, ours: str, name: str, default: float | None = None, *, whole: bool = False) -> None:
         """Set one of our values to a field's number."""

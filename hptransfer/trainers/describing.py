@@ -75,6 +75,12 @@ hptransfer convert run.yaml --to nanogpt -o train_config.py
 - What a format cannot say (WSD in litgpt, an LR for each tensor class in Hugging Face) is told on stderr as
   `not-expressed`, in a comment where the format has them, and `FILE.hptransfer.json` beside the file has
   all values.
+- A µP plan's LR, weight decay and epsilon by tensor class are OLMo-core's `group_overrides` and torchtitan
+  0.3's `param_groups`, by patterns of the parameter names of their dense transformers; classes with the same
+  values are one group. A pattern that takes no parameter is an error in both, so a pipeline stage without
+  embeddings refuses torchtitan's. Norms and biases are torchtitan's last group and stand for the base values.
+  Megatron-LM and nanoGPT-mup scale by their own rules and take no others. Init std and multipliers are the
+  model's: they are said, and in the sidecar.
 - Betas, epsilon and clipping are written wherever there is a field: the trainers' defaults differ.
 - Weight decay is PyTorch's: a step shrinks weights by LR times weight decay.
 - `--base FILE` puts a plan into a config that you have: its hyperparameters only, comments, order, quotes and

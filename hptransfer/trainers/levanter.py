@@ -47,6 +47,8 @@ def _interpret(fields: Fields) -> None:
     sequences, seq_len = fields.number("trainer.train_batch_size", 512, whole=True), fields.machine.seq_len
     if sequences is not None and seq_len is not None:
         fields.put("batch_tokens", sequences * seq_len, "trainer.train_batch_size")
+    micro = fields.number("trainer.per_device_parallelism", whole=True)
+    fields.put("micro_batch", micro if micro and micro > 0 else None, "trainer.per_device_parallelism")
     if _CLIP in fields and fields.source.fields[_CLIP].value is None:
         fields.put("grad_clip", 0.0, _CLIP)
     fields.put("optimizer", "adamw", "optimizer.type")

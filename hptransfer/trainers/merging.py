@@ -45,8 +45,8 @@ def merged_config(
     draft = draft_of(recipe, form, machine)
     trimmed = _trimmed(before, form, draft)
     values = draft.fields | dict.fromkeys(inherited(trimmed, draft.fields, draft.only))
-    after = form.syntax.parse(with_fields(trimmed, form.syntax, values), name)
-    _require_kept(before, after, values, draft.only)
+    after = form.syntax.parse(with_fields(trimmed, form.syntax, values, wholes=draft.wholes), name)
+    _require_kept(before, after, values, draft.only | draft.wholes)
     notes = (*draft.notes, *_require_same_meaning(after, form, machine, draft))
     text = _with_provenance(after.text, provenance or {})
     lossy = any(note.code == NOT_EXPRESSED for note in notes)
@@ -105,6 +105,7 @@ def _require_same_meaning(after: Source, form: Format, machine: Machine, draft: 
         free = alone.get(ours) is None or ("schedule" not in draft.held and ours in OF_THE_SCHEDULE)
         if merged.get(ours) != alone.get(ours) and not free:
             problems.append(_misread(ours, merged, alone))
+    problems += [] if alone.groups else _own_lrs(merged)
     if problems:
         raise InputError(sorted(problems, key=lambda problem: problem.line or 0))
     known = {(trap.code, trap.field) for trap in alone.traps}
@@ -112,6 +113,26 @@ def _require_same_meaning(after: Source, form: Format, machine: Machine, draft: 
         Note(code=trap.code, message=f"{_where(trap.line)}{trap.field}: {trap.message}")
         for trap in merged.traps
         if (trap.code, trap.field) not in known
+    ]
+
+
+def _own_lrs(merged: Reading) -> list[Problem]:
+    """Groups of tensors that keep an LR or an epsilon of their own beside a plan that has one for all."""
+    values = {
+        value.field or name: (value, reading.pattern or name, name)
+        for reading in merged.groups.values()
+        for name, value in reading.values.items()
+        if name != "weight_decay" and value.value != merged.get({"lr": "peak_lr"}.get(name, name))
+    }
+    return [
+        Problem(
+            merged.source.name,
+            value.line,
+            field,
+            f"gives {plain(pattern, limit=80)} their own {name}, {plain(value.value)}, and the plan has one "
+            "for all tensors. Take that group out, or plan with --parametrization.",
+        )
+        for field, (value, pattern, name) in values.items()
     ]
 
 

@@ -2,11 +2,51 @@
 
 from __future__ import annotations
 
-from hptransfer.trainers.base import Draft, Fields, Format, Key, Machine, floor_ratio, split_batch
+from fnmatch import fnmatchcase
+
+from hptransfer.trainers.base import (
+    Draft,
+    Fields,
+    Format,
+    GroupReading,
+    Key,
+    Machine,
+    floor_ratio,
+    plain_groups,
+    split_batch,
+)
 from hptransfer.trainers.recipe import Recipe
 from hptransfer.trainers.syntax import JSON, Scalar
+from hptransfer.trainers.tensor_names import (
+    OPTIONS,
+    TensorName,
+    base_group,
+    lose_what_is_the_models,
+    overrides,
+    read_groups,
+)
 
 _OPTIM, _SCHEDULER = "train_module.optim", "train_module.scheduler"
+_OVERRIDES = f"{_OPTIM}.group_overrides"
+
+
+def _in_blocks(*names: str) -> TensorName:
+    return TensorName(f"blocks.0.{names[0]}.weight", tuple(f"blocks.*.{name}.weight" for name in names))
+
+
+NAMES = {
+    "embedding": TensorName("embeddings.weight", ("embeddings.weight",)),
+    "attention_q": _in_blocks("attention.w_q"),
+    "attention_k": _in_blocks("attention.w_k"),
+    "attention_v": _in_blocks("attention.w_v"),
+    "attention_o": _in_blocks("attention.w_out"),
+    "mlp_up": _in_blocks("feed_forward.w1", "feed_forward.w3"),
+    "mlp_down": _in_blocks("feed_forward.w2"),
+    "vector": TensorName("blocks.0.attention_norm.weight", ("blocks.*norm.weight",)),
+    "final_norm": TensorName("lm_head.norm.weight", ("lm_head.norm.weight",)),
+    "readout": TensorName("lm_head.w_out.weight", ("lm_head.w_out.weight",)),
+}
+"""Tensors of OLMo-core's dense transformers. A pattern that takes none is an error there."""
 _CLIP = "train_module.max_grad_norm"
 _CLASSES = {
     "constant": "ConstantWithWarmup",
@@ -32,6 +72,7 @@ def _express(recipe: Recipe, machine: Machine, draft: Draft) -> None:
     draft.fields["train_module.rank_microbatch_size"] = split.micro_batch * recipe.seq_len
     if not recipe.grad_clip:
         draft.fields[_CLIP] = None  # 0 would clip every gradient to nothing
+    _express_groups(recipe, draft)
     options: dict[str, Scalar] = {"warmup": curve.warmup_steps}
     if curve.name in ("linear", "cosine"):
         options["alpha_f"] = curve.final_ratio
@@ -45,11 +86,46 @@ def _express(recipe: Recipe, machine: Machine, draft: Draft) -> None:
     draft.held.add("schedule")
 
 
+def _express_groups(recipe: Recipe, draft: Draft) -> None:
+    """Overrides of the optimizer's own values for the classes that differ from them."""
+    if recipe.groups is None or plain_groups(recipe.groups, recipe):
+        return
+    draft.whole(_OVERRIDES)
+    for place, override in enumerate(overrides(recipe.groups, NAMES, rest=base_group(recipe))):
+        at = f"{_OVERRIDES}.{place}"
+        draft.fields |= {f"{at}.params.{n}": pattern for n, pattern in enumerate(override.patterns)}
+        draft.fields |= {f"{at}.opts.{name}": getattr(override.values, name) for name in OPTIONS}
+    draft.held.add("groups")
+    lose_what_is_the_models(recipe, draft, "OLMo-core", NAMES)
+    if recipe.curve.name == "wsd" and recipe.curve.final_ratio:
+        draft.note(
+            "curve-differs",
+            f"OLMo-core's WSD ends at one LR for all groups ({recipe.final_lr:g}): those whose own is "
+            f"another than the base LR do not end at {recipe.curve.final_ratio:g} of it.",
+        )
+
+
+def _interpret_groups(fields: Fields) -> None:
+    groups: list[tuple[list[str], GroupReading]] = []
+    while (at := f"{_OVERRIDES}.{len(groups)}") in fields.source.blocks:
+        within = [(path, w) for path, w in fields.source.fields.items() if path.startswith(f"{at}.params.")]
+        patterns = [str(written.value) for _, written in within]
+        groups.append((patterns, fields.group(", ".join(patterns), f"{at}.opts", OPTIONS)))
+
+    def taken_by(tensor: str) -> GroupReading:
+        found = (group for patterns, group in groups if any(fnmatchcase(tensor, p) for p in patterns))
+        return next(found, GroupReading("the rest", {}))  # which has the optimizer's own values
+
+    if groups:
+        fields.reading.groups |= read_groups(NAMES, taken_by)
+
+
 def _interpret(fields: Fields) -> None:
     micro, seq_len = fields.number("train_module.rank_microbatch_size"), fields.reading.number("seq_len")
     if micro is not None and seq_len:
         fields.put("micro_batch", micro / seq_len, "train_module.rank_microbatch_size")
     fields.put("optimizer", "adamw", f"{_OPTIM}._CLASS_")
+    _interpret_groups(fields)
     _interpret_duration(fields)
     steps = fields.reading.number("steps")
     name = (fields.text(f"{_SCHEDULER}._CLASS_") or "").rpartition(".")[2]
@@ -105,5 +181,6 @@ OLMO_CORE = Format(
         "own parser": "test_olmo_core.py::test_the_parser_takes_every_value",
         "LR curve": "test_olmo_core.py::test_its_scheduler_gives_the_planned_lr_at_every_step",
     },
+    holds_groups=True,
     usage="TransformerTrainModuleConfig.from_dict(json.load(open(FILE))['train_module'])",
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import PurePath
 from typing import Any
 
@@ -12,6 +13,7 @@ from hptransfer.errors import InputError, Problem, plain
 from hptransfer.trainers.base import Fields, Format, Machine, Reading
 from hptransfer.trainers.recipe import Curve, Recipe
 from hptransfer.trainers.syntax import Source
+from hptransfer.trainers.tensor_names import base_group, made_of
 from hptransfer.trainers.writing import MARK
 
 PLAN = re.compile(rf"{re.escape(MARK)}(\{{.*\}})")
@@ -111,7 +113,7 @@ def recipe_from(reading: Reading) -> Recipe:
     number = {ours: float(reading.number(ours) or 0.0) for ours in _NEEDED if ours != "schedule"}
     decay_steps = reading.number("decay_steps")
     decay = reading.get("decay")
-    return Recipe(
+    recipe = Recipe(
         peak_lr=number["peak_lr"],
         curve=Curve(
             name=str(reading.get("schedule")),
@@ -130,6 +132,12 @@ def recipe_from(reading: Reading) -> Recipe:
         grad_clip=number["grad_clip"],
         optimizer=str(reading.get("optimizer") or "adamw"),
     )
+    return _with_groups(recipe, reading)
+
+
+def _with_groups(recipe: Recipe, reading: Reading) -> Recipe:
+    """The recipe with the values by tensor class that were read, if any were."""
+    return replace(recipe, groups=made_of(reading.groups, base_group(recipe)))
 
 
 def _stops(code: str) -> bool:

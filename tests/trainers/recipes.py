@@ -6,9 +6,12 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
+from hptransfer.parametrizations import rule_set, rule_set_ids
+from hptransfer.parametrizations.grouping import Base, param_groups
+from hptransfer.parametrizations.scaling import Scaling
 from hptransfer.quantities import significant
 from hptransfer.trainers import Curve, Machine, Recipe
-from hptransfer.trainers.recipe import inverse_sqrt_ratio
+from hptransfer.trainers.recipe import TensorGroup, Widths, inverse_sqrt_ratio
 
 RECIPE = Recipe(
     peak_lr=8.335e-4,
@@ -64,6 +67,48 @@ def recipes(draw: st.DrawFn) -> tuple[Recipe, Machine]:
         grad_clip=draw(st.sampled_from([0.0, 0.5, 1.0, 2.5])),
     )
     return recipe, Machine(world_size=world, micro_batch=micro, seq_len=seq_len)
+
+
+RULE_SETS = [name for name in rule_set_ids() if "adam" in rule_set(name).optimizers]
+"""Parametrizations whose optimizer is AdamW."""
+
+
+def parametrized(recipe: Recipe, name: str, *, ratio: int = 8) -> Recipe:
+    """The recipe with the values by tensor class of a rule set, `ratio` times as wide as the proxy."""
+    scaling = Scaling(
+        rule_set=name,
+        width=256 * ratio,
+        base_width=256,
+        depth=24,
+        base_depth=4,
+        head_dim=64,
+        base_head_dim=64,
+        batch_ratio=2.0,
+        token_ratio=4.0,
+    )
+    base = Base(lr=recipe.peak_lr, init_std=0.02, weight_decay=recipe.weight_decay, eps=recipe.eps)
+    groups = {
+        tensor_class: TensorGroup(
+            lr=group.lr or 0.0,
+            weight_decay=group.weight_decay or 0.0,
+            eps=recipe.eps if group.eps is None else group.eps,
+            init_std=group.init_std,
+            multiplier=1.0 if group.multiplier is None else group.multiplier,
+        )
+        for tensor_class, group in param_groups(scaling, base).groups.items()
+    }
+    widths = Widths(name, scaling.width, scaling.base_width, scaling.head_dim, scaling.base_head_dim)
+    return replace(recipe, groups=groups, widths=widths)
+
+
+@st.composite
+def parametrized_recipes(draw: st.DrawFn) -> tuple[Recipe, Machine]:
+    """Draw a recipe in a parametrization, or with base values only."""
+    recipe, machine = draw(recipes())
+    name = draw(st.none() | st.sampled_from(RULE_SETS))
+    if name is None:
+        return recipe, machine
+    return parametrized(recipe, name, ratio=draw(st.integers(1, 64))), machine
 
 
 def with_curve(curve: Curve) -> Recipe:

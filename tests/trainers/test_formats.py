@@ -2,33 +2,59 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hptransfer.errors import InputError, UsageError
-from hptransfer.trainers import FORMATS, Machine, Recipe, detect, find_format, read_text_as, recipe_from
-from hptransfer.trainers.base import fitting_batch
+from hptransfer.trainers import (
+    FORMATS,
+    Machine,
+    Reading,
+    Recipe,
+    detect,
+    find_format,
+    merged_config,
+    read_text_as,
+    recipe_from,
+)
+from hptransfer.trainers.base import fitting_batch, plain_groups
 from hptransfer.trainers.reading import planned_for
+from hptransfer.trainers.tensor_names import base_group, is_same, made_of
 from hptransfer.trainers.writing import plain_values, write_config
-from tests.trainers.recipes import MACHINE, RECIPE, WSD, recipes, with_curve
+from tests.trainers.recipes import MACHINE, RECIPE, WSD, parametrized_recipes, with_curve
 
 NAMES = sorted(FORMATS)
 
 
 @pytest.mark.parametrize("name", NAMES)
-@given(drawn=recipes())
-@settings(max_examples=40, deadline=None)
-def test_a_plan_written_and_read_is_the_same_plan(name: str, drawn: tuple[Recipe, Machine]) -> None:
+@given(drawn=parametrized_recipes(), old=st.none() | parametrized_recipes())
+@settings(max_examples=30, deadline=None)
+def test_a_plan_written_and_read_is_the_same_plan(
+    name: str, drawn: tuple[Recipe, Machine], old: tuple[Recipe, Machine] | None
+) -> None:
+    """Over targets, schedules and parametrizations, in a file of its own and in that of another plan."""
     recipe, machine = drawn
     form = FORMATS[name]
-    made = write_config(recipe, form, machine)
+    base = None if old is None else write_config(old[0], form, old[1]).text
+    if base is None:
+        made = write_config(recipe, form, machine)
+    elif _has_other_groups(base, recipe):  # groups give way to groups only
+        with pytest.raises(InputError, match=r"param_groups|group_overrides"):
+            merged_config(recipe, form, machine, base=base, name="config")
+        return
+    else:
+        made = merged_config(recipe, form, machine, base=base, name="config")
     reading = read_text_as(made.text, "config", form, machine)
-    assert reading.traps == []
     lost = " ".join(note.message for note in made.notes if note.code == "not-expressed")
-    for ours, value in plain_values(recipe).items():
+    assert reading.traps == [] or "schedule" in lost  # then that of the base stays
+    said = _base_values_of(reading, recipe)
+    for ours, value in said.items():
         if value is None or _said_to_be_lost(ours, lost):
             continue
         got = reading.get(ours)
@@ -37,6 +63,45 @@ def test_a_plan_written_and_read_is_the_same_plan(name: str, drawn: tuple[Recipe
             assert math.isclose(got, value, rel_tol=1e-11), ours
         else:
             assert got == value, ours
+    _require_groups(reading, recipe, lost)
+
+
+def _has_other_groups(base: str, recipe: Recipe) -> bool:
+    """Whether a file gives tensors an LR or an epsilon of their own, and a recipe gives all the same."""
+    if not plain_groups(recipe.groups, recipe):
+        return False
+    if "param_groups" in base:
+        return True
+    groups = (
+        json.loads(base)["train_module"]["optim"].get("group_overrides", []) if "group_ov" in base else []
+    )
+    return any(
+        (group["opts"]["lr"], group["opts"]["eps"]) != (recipe.peak_lr, recipe.eps) for group in groups
+    )
+
+
+def _base_values_of(reading: Reading, recipe: Recipe) -> dict[str, Any]:
+    """The values that a file has for all tensors; torchtitan's groups have those of norms and biases."""
+    if reading.format != "torchtitan-py" or not reading.groups or recipe.groups is None:
+        return plain_values(recipe)
+    rest = recipe.groups["vector"]
+    values = replace(recipe, peak_lr=rest.lr, weight_decay=rest.weight_decay, eps=rest.eps)
+    return plain_values(values)
+
+
+def _require_groups(reading: Reading, recipe: Recipe, lost: str) -> None:
+    """Every class is read as it was planned, or it is said that there is one LR for all."""
+    if plain_groups(recipe.groups, recipe):
+        return  # a base may keep a weight decay for some tensors
+    assert recipe.groups is not None
+    if reading.get("rule_set") is not None or "parametrization" in lost or "for all tensors" in lost:
+        assert not reading.groups
+        return
+    read = made_of(reading.groups, base_group(recipe)) or {}
+    for tensor_class, group in recipe.groups.items():
+        if tensor_class in ("readout_bias", "hidden") or tensor_class in lost:
+            continue
+        assert is_same(read.get(tensor_class, base_group(recipe)), group), tensor_class
 
 
 def _said_to_be_lost(ours: str, lost: str) -> bool:

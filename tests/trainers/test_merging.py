@@ -51,7 +51,7 @@ def _merge(form: Format, base: str, recipe: Recipe = RECIPE, machine: Machine = 
 
 @pytest.mark.parametrize("name", NAMES)
 @given(old=recipes(), new=recipes(), windows=st.booleans())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_a_base_with_a_plan_in_it_reads_as_that_plan(
     name: str, old: tuple[Recipe, Machine], new: tuple[Recipe, Machine], windows: bool
 ) -> None:

@@ -20,16 +20,20 @@ from hptransfer.trainers.syntax.source import (
 )
 
 
-def with_fields(source: Source, syntax: Syntax, values: Mapping[str, Scalar]) -> str:
+def with_fields(
+    source: Source, syntax: Syntax, values: Mapping[str, Scalar], *, wholes: Collection[str] = ()
+) -> str:
     """The text with fields set: those that are there in their place, others beside their neighbours.
 
+    Args:    wholes: lists or calls that hold nothing but the fields below them, and are written as one.
     Raises:  InputError for a field that is written twice, and where a field cannot be set.
     """
     for path in values:
         if path in source.repeated:
             first, second = source.repeated[path]
             raise given_twice(source, path, second, first)
-    rewritten = _containers_to_rewrite(source, values)
+    differing = [path for path in wholes if path in source.entries and _differs(source, path, values)]
+    rewritten = [*differing, *_containers_to_rewrite(source, values, differing)]
     own = {path: value for path, value in values.items() if not _is_below(path, rewritten)}
     new = {path: value for path, value in own.items() if not _is_own(source, path)}
     changed = {
@@ -39,10 +43,10 @@ def with_fields(source: Source, syntax: Syntax, values: Mapping[str, Scalar]) ->
     edits = [
         *syntax.release(source, changed),
         *(_replaced(source, syntax, path, value) for path, value in changed.items()),
-        *(_rewritten(source, syntax, path, values) for path in rewritten),
+        *(_rewritten(source, syntax, path, values, keep=path not in differing) for path in rewritten),
         *(syntax.insert(source, new, max(there, default=None)) if new else ()),
     ]
-    return applied(source.text, edits)
+    return syntax.finish(applied(source.text, edits))
 
 
 def without(source: Source, path: str) -> str:
@@ -92,10 +96,19 @@ def _is_below(path: str, containers: Iterable[str]) -> bool:
     return any(path == above or path.startswith(f"{above}.") for above in containers)
 
 
-def _containers_to_rewrite(source: Source, values: Mapping[str, Scalar]) -> list[str]:
+def _differs(source: Source, path: str, values: Mapping[str, Scalar]) -> bool:
+    """Whether something else stands below a path than the fields to write there."""
+    there = {name for name in source.fields if _is_below(name, [path])}
+    wanted = {name for name in values if _is_below(name, [path])}
+    return there != wanted or not all(_is_same(source, name, values[name]) for name in wanted)
+
+
+def _containers_to_rewrite(source: Source, values: Mapping[str, Scalar], known: Collection[str]) -> list[str]:
     """Lists that do not have the items to set, mappings that are null, blocks that become one value."""
     found: dict[str, None] = {}
     for path in values:
+        if _is_below(path, known):
+            continue
         parts = path.split(".")
         above = [".".join(parts[:length]) for length in range(1, len(parts))]
         empty = [p for p in above if p in source.fields and source.fields[p].value is None]
@@ -124,12 +137,14 @@ def _replaced(source: Source, syntax: Syntax, path: str, value: Scalar) -> Edit:
     return Edit(written.start, written.end, text)
 
 
-def _rewritten(source: Source, syntax: Syntax, path: str, values: Mapping[str, Scalar]) -> Edit:
-    """A whole list, mapping or block written anew: its old items where none are given."""
+def _rewritten(
+    source: Source, syntax: Syntax, path: str, values: Mapping[str, Scalar], *, keep: bool
+) -> Edit:
+    """A whole list, mapping or block written anew; `keep`: with its old items where none are given."""
     entry = source.entries[path]
     old = {name: written.value for name, written in source.fields.items() if name.startswith(f"{path}.")}
     new = {name: value for name, value in values.items() if _is_below(name, [path])}
-    tree: Any = new[path] if path in new else nested(_below(path, {**old, **new}))
+    tree: Any = new[path] if path in new else nested(_below(path, {**old, **new} if keep else new))
     return Edit(entry.value, entry.end, entry.lead + syntax.shown(tree, source.lead(entry.start)))
 
 

@@ -161,19 +161,34 @@ def compose(fields: Mapping[str, Scalar], comments: Sequence[str]) -> str:
     return "\n".join([*(f"# {line}".rstrip() for line in comments), *lines]) + "\n"
 
 
-def with_calls(
-    calls: Mapping[str, str], *, imports: Sequence[str]
-) -> Callable[[Mapping[str, Scalar], Sequence[str]], str]:
-    """A `compose` that writes `name = Call(field=value, ...)` for the names in `calls`."""
+def with_imports(text: str, known: Mapping[str, Sequence[str]]) -> str:
+    """A text with imports of the names that it uses and does not bind: behind its last import, else on top.
 
-    def composed(fields: Mapping[str, Scalar], comments: Sequence[str]) -> str:
-        parts = [*(f"# {line}".rstrip() for line in comments), *imports]
-        for name, values in nested(fields).items():
-            inner = [f"    {key}={_shown(value)}," for key, value in values.items()]
-            parts += ["", f"{name} = {calls[name]}(", *inner, ")"]
-        return "\n".join(parts) + "\n"
+    Args:    known: modules and the names to take from each; others are not looked for.
+    """
+    tree = ast.parse(text)
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    bound = {
+        node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    }
+    imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    bound |= {alias.asname or alias.name for node in imports for alias in node.names}
+    wanted = {module: [n for n in given if n in names - bound] for module, given in known.items()}
+    rows = [f"from {module} import {', '.join(missing)}" for module, missing in wanted.items() if missing]
+    if not rows:
+        return text
+    newline = "\r\n" if "\r\n" in text else "\n"
+    lines = text.splitlines(keepends=True)
+    after = (imports[-1].end_lineno or 0) if imports else _lines_before_code(tree, lines)
+    head, tail = "".join(lines[:after]), "".join(lines[after:])
+    return head + newline.join(rows) + newline + tail
 
-    return composed
+
+def _lines_before_code(tree: ast.Module, lines: Sequence[str]) -> int:
+    """How many lines of comments or docstring stand above the first import."""
+    if ast.get_docstring(tree) is not None:
+        return tree.body[0].end_lineno or 0
+    return next((n for n, line in enumerate(lines) if not line.startswith("#")), len(lines))
 
 
 def _shown(value: Any) -> str:

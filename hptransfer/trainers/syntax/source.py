@@ -131,7 +131,8 @@ class Syntax:
     `parse(text, name)`; `compose(fields, comments)`. `insert(source, fields, after)` gives the edits that add
     new fields, behind the offset `after` where the order is free. `literal` writes a value, `shown(value,
     lead)` one with all below it, `lead` being the line break and space before its name. `release(source,
-    paths)` gives the edits after which nothing else hangs on what stands there. All keep to dotted paths.
+    paths)` gives the edits after which nothing else hangs on what stands there, `finish(text)` the text with
+    what it needs besides, such as imports. All keep to dotted paths.
     """
 
     name: str
@@ -142,6 +143,7 @@ class Syntax:
     literal: Callable[[Scalar], str]
     shown: Callable[[Any, str], str]
     release: Callable[[Source, Collection[str]], list[Edit]] = lambda source, paths: []  # noqa: ARG005
+    finish: Callable[[str], str] = lambda text: text
     comments: bool = True  # whether comments can be written
 
 
