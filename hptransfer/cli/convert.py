@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -40,6 +41,12 @@ def command(
             autocompletion=completing.formats,
         ),
     ] = None,
+    from_world_size: Annotated[
+        int | None,
+        typer.Option(
+            "--from-world-size", min=1, help="Data-parallel ranks that FILE is for. [default: --world-size]"
+        ),
+    ] = None,
     output: Annotated[
         str | None, typer.Option("--output", "-o", help="Config to write. [default: stdout]")
     ] = None,
@@ -55,11 +62,12 @@ def command(
     from hptransfer.trainers import find_format
 
     talk, form, machine = Talk(quiet=quiet), find_format(to), options.machine()
+    source_machine = replace(machine, world_size=from_world_size or machine.world_size)
     base.require_consistent(output)
     if file == base.base == "-":
         msg = "FILE and --base cannot both be stdin."
         raise UsageError(msg)
-    recipe, provenance = _read(read_text(file), file, source, machine, talk)
+    recipe, provenance = _read(read_text(file), file, source, source_machine, talk)
     if options.fit_batch:
         recipe = _fitted(recipe, machine, talk)
     write_trainer_config(

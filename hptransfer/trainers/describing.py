@@ -79,8 +79,11 @@ hptransfer convert run.yaml --to nanogpt -o train_config.py
   0.3's `param_groups`, by patterns of the parameter names of their dense transformers; classes with the same
   values are one group. A pattern that takes no parameter is an error in both, so a pipeline stage without
   embeddings refuses torchtitan's. Norms and biases are torchtitan's last group and stand for the base values.
-  Megatron-LM and nanoGPT-mup scale by their own rules and take no others. Init std and multipliers are the
-  model's: they are said, and in the sidecar.
+  Megatron-LM and nanoGPT-mup scale by their own rules and take no others; `convert` works these out where
+  the file says the sizes (Megatron-LM's `--hidden-size`). Init std and multipliers are the model's: they are
+  said, and in the sidecar.
+- `convert --from-world-size` says for how many ranks the file is, where a batch per device needs it and what
+  is written is for others (`--world-size`): the batch in tokens stays.
 - Betas, epsilon and clipping are written wherever there is a field: the trainers' defaults differ.
 - Weight decay is PyTorch's: a step shrinks weights by LR times weight decay.
 - `--base FILE` puts a plan into a config that you have: its hyperparameters only, comments, order, quotes and

@@ -66,7 +66,7 @@ def _express(recipe: Recipe, machine: Machine, draft: Draft) -> None:
 def _express_mup(recipe: Recipe, draft: Draft) -> None:
     """Megatron scales by its own rules; others cannot be said."""
     widths = recipe.widths
-    if recipe.groups is None or widths is None or widths.rule_set != RULE_SET or widths.base_width is None:
+    if widths is None or widths.rule_set != RULE_SET or widths.base_width is None:
         return
     draft.fields |= {"use-mup": True, "mup-base-hidden-size": widths.base_width}
     if widths.base_head_dim is not None:
@@ -87,6 +87,10 @@ def _interpret(fields: Fields) -> None:
     if "use-mup" in fields:
         fields.put("rule_set", RULE_SET, "use-mup")
         fields.take("base_width", "mup-base-hidden-size", whole=True)
+        fields.take("width", "hidden-size", whole=True)
+        fields.take("head_dim", "kv-channels", whole=True)
+        fields.take("base_head_dim", "mup-base-head-dim", whole=True)
+        fields.take("base_init_std", "init-method-std", 0.02)
 
 
 def _interpret_schedule(fields: Fields) -> None:

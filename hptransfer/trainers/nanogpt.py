@@ -7,7 +7,9 @@ from dataclasses import replace
 from hptransfer.trainers.base import Draft, Fields, Format, Key, Machine, floor_ratio, split_batch
 from hptransfer.trainers.recipe import Recipe
 from hptransfer.trainers.syntax import PYTHON
+from hptransfer.trainers.tensor_names import group_of
 
+RULE_SET = "nanogpt-mup"
 EPS = 1e-8  # torch.optim.AdamW's, which nanoGPT leaves alone
 _KEYS = (
     Key("peak_lr", "learning_rate", 6e-4),
@@ -94,11 +96,11 @@ NANOGPT = Format(
 
 def _express_mup(recipe: Recipe, machine: Machine, draft: Draft) -> None:
     _express(recipe, machine, draft)
-    widths, groups = recipe.widths, recipe.groups
-    if groups is None or widths is None:
+    widths = recipe.widths
+    if widths is None:
         draft.fields |= {"mup_enabled": False}
         return
-    if widths.rule_set != "nanogpt-mup" or widths.base_width is None:
+    if widths.rule_set != RULE_SET or widths.width is None or widths.base_width is None:
         draft.fields |= {"mup_enabled": False}
         draft.lose(
             f"nanoGPT-mup scales by its own rules only (rule set nanogpt-mup), not by {widths.rule_set}: muP "
@@ -106,8 +108,8 @@ def _express_mup(recipe: Recipe, machine: Machine, draft: Draft) -> None:
         )
         return
     draft.fields |= {"mup_enabled": True, "mup_width_multiplier": widths.width / widths.base_width}
-    hidden = groups["hidden"]
-    if hidden.init_std is not None:
+    hidden = group_of(recipe.groups or {}, "hidden")
+    if hidden is not None and hidden.init_std is not None:
         draft.fields["init_std"] = hidden.init_std * (widths.width / widths.base_width) ** 0.5
     draft.held.add("groups")
 
@@ -115,7 +117,8 @@ def _express_mup(recipe: Recipe, machine: Machine, draft: Draft) -> None:
 def _interpret_mup(fields: Fields) -> None:
     _interpret(fields)
     if fields.flag("mup_enabled"):
-        fields.put("rule_set", "nanogpt-mup", "mup_enabled")
+        fields.put("rule_set", RULE_SET, "mup_enabled")
+        fields.take("base_init_std", "init_std")
         fields.take("width_ratio", "mup_width_multiplier", 1.0)
 
 

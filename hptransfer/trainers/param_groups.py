@@ -38,7 +38,9 @@ def _express(recipe: Recipe, machine: Machine, draft: Draft) -> None:  # noqa: A
             draft.fields[f"schedule.{name}"] = value
     for name, group in (recipe.groups or {}).items():
         draft.fields |= {f"groups.{name}.{key}": value for key, value in asdict(group).items()}
-    draft.alone("schedule", "groups")
+    if recipe.widths is not None:
+        draft.fields |= {f"parametrization.{key}": value for key, value in asdict(recipe.widths).items()}
+    draft.alone("schedule", "groups", "parametrization")
     draft.held |= {"schedule", "groups", "optimizer"}
 
 
@@ -49,6 +51,9 @@ def _interpret(fields: Fields) -> None:
     fields.take("final_lr_ratio", "schedule.final_lr_ratio")
     fields.put("decay", fields.text("schedule.decay"), "schedule.decay")
     fields.take("decay_steps", "schedule.decay_steps", whole=True)
+    fields.put("rule_set", fields.text("parametrization.rule_set"), "parametrization.rule_set")
+    for size in ("width", "base_width", "head_dim", "base_head_dim"):
+        fields.take(size, f"parametrization.{size}", whole=True)
     for path, written in fields.source.fields.items():
         head, _, rest = path.partition(".")
         name, _, key = rest.rpartition(".")

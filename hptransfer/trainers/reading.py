@@ -11,9 +11,10 @@ from typing import Any
 
 from hptransfer.errors import InputError, Problem, plain
 from hptransfer.trainers.base import Fields, Format, Machine, Reading
+from hptransfer.trainers.own_rules import groups_from, widths_from
 from hptransfer.trainers.recipe import Curve, Recipe
 from hptransfer.trainers.syntax import Source
-from hptransfer.trainers.tensor_names import base_group, made_of
+from hptransfer.trainers.tensor_names import base_group
 from hptransfer.trainers.writing import MARK
 
 PLAN = re.compile(rf"{re.escape(MARK)}(\{{.*\}})")
@@ -31,7 +32,7 @@ _NEEDED = (
     "eps",
     "grad_clip",
 )
-_FLAGS = {"batch_tokens": "--world-size and --seq-len", "seq_len": "--seq-len"}
+_FLAGS = {"batch_tokens": "--world-size (or --from-world-size) and --seq-len", "seq_len": "--seq-len"}
 
 
 def read_text_as(text: str, name: str, form: Format, machine: Machine | None = None) -> Reading:
@@ -132,12 +133,8 @@ def recipe_from(reading: Reading) -> Recipe:
         grad_clip=number["grad_clip"],
         optimizer=str(reading.get("optimizer") or "adamw"),
     )
-    return _with_groups(recipe, reading)
-
-
-def _with_groups(recipe: Recipe, reading: Reading) -> Recipe:
-    """The recipe with the values by tensor class that were read, if any were."""
-    return replace(recipe, groups=made_of(reading.groups, base_group(recipe)))
+    groups = groups_from(reading, base_group(recipe))
+    return replace(recipe, groups=groups, widths=widths_from(reading))
 
 
 def _stops(code: str) -> bool:

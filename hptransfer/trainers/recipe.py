@@ -17,6 +17,7 @@ from hptransfer.quantities import significant
 
 if TYPE_CHECKING:
     from hptransfer.config import TrainConfig
+    from hptransfer.parametrizations.grouping import Group
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,10 @@ class TensorGroup:
 
 @dataclass(frozen=True)
 class Widths:
-    """Sizes that muP-aware trainers scale by themselves."""
+    """Sizes that muP-aware trainers scale by themselves; None where nobody says them."""
 
     rule_set: str
-    width: int
+    width: int | None
     base_width: int | None
     head_dim: int | None = None
     base_head_dim: int | None = None
@@ -136,7 +137,7 @@ def recipe_of(config: TrainConfig, *, seq_len: int | None = None) -> Recipe:
         eps=config.eps,
         grad_clip=config.grad_clip,
         optimizer=config.optimizer,
-        groups=_groups(config),
+        groups=None if config.param_groups is None else tensor_groups(config.param_groups, eps=config.eps),
         widths=_widths(config),
     )
 
@@ -215,11 +216,13 @@ def inverse_sqrt_ratio(warmup_steps: float, steps: float) -> float:
     return math.sqrt(timescale / (steps + timescale - warmup_steps))
 
 
-def _groups(config: TrainConfig) -> dict[str, TensorGroup] | None:
-    if config.param_groups is None:
-        return None
+def tensor_groups(planned: Mapping[str, Group], *, eps: float) -> dict[str, TensorGroup]:
+    """A plan's groups as trainers are told them; `eps` is that of classes which have none of their own.
+
+    Raises:  RefusalError when the plan does not know a class's LR or weight decay.
+    """
     groups = {}
-    for name, group in config.param_groups.items():
+    for name, group in planned.items():
         if group.lr is None or group.weight_decay is None:
             msg = (
                 f"the plan does not know LR or weight decay of {plain(name)} tensors: plan with base values."
@@ -228,7 +231,7 @@ def _groups(config: TrainConfig) -> dict[str, TensorGroup] | None:
         groups[name] = TensorGroup(
             lr=group.lr,
             weight_decay=group.weight_decay,
-            eps=config.eps if group.eps is None else group.eps,
+            eps=eps if group.eps is None else group.eps,
             init_std=group.init_std,
             multiplier=1.0 if group.multiplier is None else group.multiplier,
         )

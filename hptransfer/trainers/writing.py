@@ -50,6 +50,11 @@ def draft_of(recipe: Recipe, form: Format, machine: Machine) -> Draft:
             f"{form.title} has one LR and weight decay for all tensors here: the plan's differ by class "
             "(see the sidecar, or --format param-groups)."
         )
+    if "groups" not in draft.held and recipe.groups is None and recipe.widths is not None:
+        draft.lose(
+            f"the values by tensor class come from the rules of {recipe.widths.rule_set}, and the sizes that "
+            f"they scale with are not known: {form.title} has the base values here for all tensors."
+        )
     for name, own in form.lacks.items():
         if values[name] != own:
             draft.lose(f"{form.title} has no field for {name}: the plan says {values[name]}, it uses {own}.")

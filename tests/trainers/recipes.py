@@ -11,7 +11,7 @@ from hptransfer.parametrizations.grouping import Base, param_groups
 from hptransfer.parametrizations.scaling import Scaling
 from hptransfer.quantities import significant
 from hptransfer.trainers import Curve, Machine, Recipe
-from hptransfer.trainers.recipe import TensorGroup, Widths, inverse_sqrt_ratio
+from hptransfer.trainers.recipe import Widths, inverse_sqrt_ratio, tensor_groups
 
 RECIPE = Recipe(
     peak_lr=8.335e-4,
@@ -87,16 +87,7 @@ def parametrized(recipe: Recipe, name: str, *, ratio: int = 8) -> Recipe:
         token_ratio=4.0,
     )
     base = Base(lr=recipe.peak_lr, init_std=0.02, weight_decay=recipe.weight_decay, eps=recipe.eps)
-    groups = {
-        tensor_class: TensorGroup(
-            lr=group.lr or 0.0,
-            weight_decay=group.weight_decay or 0.0,
-            eps=recipe.eps if group.eps is None else group.eps,
-            init_std=group.init_std,
-            multiplier=1.0 if group.multiplier is None else group.multiplier,
-        )
-        for tensor_class, group in param_groups(scaling, base).groups.items()
-    }
+    groups = tensor_groups(param_groups(scaling, base).groups, eps=recipe.eps)
     widths = Widths(name, scaling.width, scaling.base_width, scaling.head_dim, scaling.base_head_dim)
     return replace(recipe, groups=groups, widths=widths)
 

@@ -24,8 +24,10 @@ from hptransfer.trainers import (
     recipe_from,
 )
 from hptransfer.trainers.base import fitting_batch, plain_groups
+from hptransfer.trainers.own_rules import groups_from, widths_from
 from hptransfer.trainers.reading import planned_for
-from hptransfer.trainers.tensor_names import base_group, is_same, made_of
+from hptransfer.trainers.recipe import Widths
+from hptransfer.trainers.tensor_names import base_group, is_same
 from hptransfer.trainers.writing import plain_values, write_config
 from tests.trainers.recipes import MACHINE, RECIPE, WSD, parametrized_recipes, with_curve
 
@@ -80,6 +82,10 @@ def _has_other_groups(base: str, recipe: Recipe) -> bool:
     )
 
 
+def _ratio(widths: Widths) -> float:
+    return (widths.width or 0) / (widths.base_width or 1)
+
+
 def _base_values_of(reading: Reading, recipe: Recipe) -> dict[str, Any]:
     """The values that a file has for all tensors; torchtitan's groups have those of norms and biases."""
     if reading.format != "torchtitan-py" or not reading.groups or recipe.groups is None:
@@ -94,10 +100,14 @@ def _require_groups(reading: Reading, recipe: Recipe, lost: str) -> None:
     if plain_groups(recipe.groups, recipe):
         return  # a base may keep a weight decay for some tensors
     assert recipe.groups is not None
-    if reading.get("rule_set") is not None or "parametrization" in lost or "for all tensors" in lost:
-        assert not reading.groups
+    widths = widths_from(reading)
+    if widths is not None and recipe.widths is not None:
+        assert widths.rule_set == recipe.widths.rule_set
+        assert widths.width is None or _ratio(widths) == _ratio(recipe.widths)
+    read = groups_from(reading, base_group(recipe))
+    if read is None:
+        assert "by tensor class" in lost or "for all tensors" in lost or "by its own rules" in lost or widths
         return
-    read = made_of(reading.groups, base_group(recipe)) or {}
     for tensor_class, group in recipe.groups.items():
         if tensor_class in ("readout_bias", "hidden") or tensor_class in lost:
             continue
@@ -216,7 +226,8 @@ def test_missing_fields_are_the_trainers_own_defaults() -> None:
 def test_what_nobody_says_is_an_error_with_the_flags() -> None:
     reading = read_text_as('{"learning_rate": 0.001, "max_steps": 10}', "c.json", FORMATS["hf"])
     with pytest.raises(
-        InputError, match=r"batch_tokens: the file does not say it .*--world-size and --seq-len"
+        InputError,
+        match=r"batch_tokens: the file does not say it .*--from-world-size\) and --seq-len",
     ):
         recipe_from(reading)
 
