@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
 import typer
 
-from hptransfer.cli.machine_options import say_notes, say_usage, write_in_format, write_sidecar
+from hptransfer.cli.machine_options import (
+    MachineOptions,
+    say_notes,
+    say_usage,
+    write_in_format,
+    write_sidecar,
+)
 from hptransfer.errors import UsageError, plain
 
 if TYPE_CHECKING:
@@ -43,6 +49,33 @@ class BaseOptions:
         if self.write and (output is not None or self.base == "-"):
             msg = "--write changes the file of --base in place: give that a name, and no -o."
             raise UsageError(msg)
+
+    def machine_of(self, options: MachineOptions, format_name: str, talk: Talk) -> MachineOptions:
+        """The machine, with the base's micro batch and world size where no option says others."""
+        if self.base in (None, "-"):
+            return options
+        from hptransfer.trainers import find_format
+        from hptransfer.trainers.merging import machine_of_base
+
+        form, name = find_format(format_name), self.base or ""
+        machine = machine_of_base(options.machine(), _text(name)[1], form, name)
+        own = {
+            "--micro-batch": (options.micro_batch, machine.micro_batch),
+            "--world-size": (options.world_size, machine.world_size),
+        }
+        said = [f"{flag} {of_base}" for flag, (given, of_base) in own.items() if given != of_base]
+        if said:
+            talk.say(f"note [machine-of-base]: {plain(name)} says {' '.join(said)}")
+        return replace(options, micro_batch=machine.micro_batch, world_size=machine.world_size)
+
+
+def _text(base: str) -> tuple[str, str]:
+    """The byte-order mark of a base file, and its text."""
+    from hptransfer.files import BYTE_ORDER_MARK, read_text
+
+    content = read_text(base, max_bytes=MAX_BASE_BYTES, keep_mark=True)
+    text = content.removeprefix(BYTE_ORDER_MARK)
+    return content[: len(content) - len(text)], text
 
 
 def write_trainer_config(
@@ -87,16 +120,12 @@ def _merged(
     recipe: Recipe, form: Format, machine: Machine, base: str, provenance: Mapping[str, Any]
 ) -> tuple[str, Output]:
     """The base's text, and what it becomes; a byte-order mark stays."""
-    from dataclasses import replace
-
-    from hptransfer.files import BYTE_ORDER_MARK, read_text
     from hptransfer.trainers import merged_config, require_base
 
-    before = read_text(base, max_bytes=MAX_BASE_BYTES, keep_mark=True)
-    text = before.removeprefix(BYTE_ORDER_MARK)
+    mark, text = _text(base)
     require_base(form, base, text)
     made = merged_config(recipe, form, machine, base=text, name=base, provenance=provenance)
-    return before, replace(made, text=before[: len(before) - len(text)] + made.text)
+    return mark + text, replace(made, text=mark + made.text)
 
 
 def _change_or_show(made: Output, form: Format, before: str, options: BaseOptions, talk: Talk) -> None:

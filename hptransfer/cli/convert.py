@@ -68,6 +68,7 @@ def command(
         msg = "FILE and --base cannot both be stdin."
         raise UsageError(msg)
     recipe, provenance = _read(read_text(file), file, source, source_machine, talk)
+    machine = base.machine_of(options, to, talk).machine()
     if options.fit_batch:
         recipe = _fitted(recipe, machine, talk)
     write_trainer_config(

@@ -38,10 +38,8 @@ def merged_config(
     Raises:  InputError when the base is not of the format's syntax, holds a field twice, or would change or
              mean something else than is shown; as `draft_of`.
     """
-    if not base.strip():
-        raise unusable(name, None, "is empty. Leave out --base to write a whole config.")
+    machine = machine_of_base(machine, base, form, name)
     before = form.syntax.parse(base, name)
-    machine = _of_base(machine, interpret(before, form, machine))
     draft = draft_of(recipe, form, machine)
     trimmed = _trimmed(before, form, draft)
     values = draft.fields | dict.fromkeys(inherited(trimmed, draft.fields, draft.only))
@@ -54,13 +52,22 @@ def merged_config(
     return Output(text, notes, sidecar_of(recipe, form, notes, provenance or {}) if wanted else None)
 
 
-def _of_base(machine: Machine, base: Reading) -> Machine:
-    """The machine, with the base's micro batch and world size where nobody gives others."""
-    said = {name: base.number(name) for name in ("world_size", "micro_batch")}
+def machine_of_base(machine: Machine, base: str, form: Format, name: str) -> Machine:
+    """The machine, with what a base says of it (micro batch, world size) where nobody says something else.
+
+    Raises:  InputError when the base is empty or not of the format's syntax.
+    """
+    if not base.strip():
+        raise unusable(name, None, "is empty. Leave out --base to write a whole config.")
+    reading = interpret(form.syntax.parse(base, name), form, machine)
+    said = {key: reading.values[key] for key in ("world_size", "micro_batch") if key in reading.values}
     own = {
-        name: int(value)
-        for name, value in said.items()
-        if value is not None and value >= 1 and base.values[name].fields and getattr(machine, name) is None
+        key: int(value.value)
+        for key, value in said.items()
+        if isinstance(value.value, float | int)
+        and value.value >= 1
+        and value.fields
+        and getattr(machine, key) is None
     }
     return replace(machine, **own)
 

@@ -96,6 +96,18 @@ def test_windows_files_and_byte_order_marks_stay(run: Run, base: Path) -> None:
     assert content.count(b"\r\n") == content.count(b"\n")
 
 
+def test_the_machine_of_the_base_counts(run: Run, base: Path) -> None:
+    base.write_text("train:\n  micro_batch_size: 12\n")
+    refused = run(*INTO)
+    assert refused.code == 2
+    assert "note [machine-of-base]: run.yaml says --micro-batch 12" in refused.err
+    assert "does not divide by 12" in refused.err
+    assert run(*INTO, "--fit-batch").code == 0
+    assert "machine-of-base" not in run(*INTO, "--micro-batch", "4").err
+    assert run("plan", *TARGET, "-o", "config.yaml").code == 0
+    assert run("convert", "config.yaml", "--to", "litgpt", "--base", "run.yaml", "--fit-batch").code == 0
+
+
 def test_a_symlink_stays_one(run: Run, base: Path, tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     base.rename(tmp_path / "real" / "run.yaml")

@@ -68,22 +68,31 @@ def parse(text: str, name: str) -> Source:
         if flag is None:
             continue
         field, value, start = flag.group(1), flag.group(2), at + len(word) - len(flag.group(2) or "")
-        if value is None and number < len(words) and not _FLAG.fullmatch(words[number][0]):
-            following, after = words[number]
-            if text.count("\n", at, after) == 0 or "\\" in text[at:after]:
-                value, start, number = following, after, number + 1
+        if value is None and _follows(text, words, number):
+            (value, start), number = words[number], number + 1
         if field in source.fields:
             raise given_twice(source, field, source.line_at(at))
         end = at + len(word) if value is None else start + len(value)
         scalar = True if value is None else _value(value)
         shown = word if value is None else value
         source.add(field, Written(scalar, source.line_at(at), shown, at if value is None else start, end))
+        while _follows(text, words, number) and not isinstance(_value(words[number][0]), str):
+            end, number = words[number][1] + len(words[number][0]), number + 1  # a flag of several numbers
         source.entries[field] = Entry(at, end if value is None else start, end)
         tail = end
     if not source.fields:
         raise unusable(name, None, "holds no flags such as --lr 3.0e-4.")
     source.blocks[""] = Block(tail, "    ", flow=False)
     return source
+
+
+def _follows(text: str, words: Sequence[tuple[str, int]], number: int) -> bool:
+    """Whether a word belongs to the flag before it: no flag itself, and nothing but space in between."""
+    if number >= len(words) or _FLAG.fullmatch(words[number][0]):
+        return False
+    before, at = words[number - 1]
+    between = text[at + len(before) : words[number][1]]
+    return not between.strip(" \t\r\n\\") and ("\n" not in between or "\\" in between)
 
 
 def literal(value: Scalar) -> str:

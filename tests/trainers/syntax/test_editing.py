@@ -261,6 +261,8 @@ def test_python_calls_that_are_missing_or_hide_arguments_are_refused() -> None:
         # a command continued over lines
         ("run \\\n  --lr 1 \\\n  --z 1\n", "run \\\n  --lr 3 \\\n  --eps 4 \\\n  --z 1\n"),
         ("run --z 1 \\\n  --lr 1\necho\n", "run --z 1 \\\n  --lr 3 --eps 4\necho\n"),
+        # several numbers
+        ("A=(--lr 1 2 3)\n", "A=(--lr 3 2 3 --eps 4)\n"),
         # one line
         ("run --lr 1 --z 'a b' # --eps 3\n", "run --lr 3 --eps 4 --z 'a b' # --eps 3\n"),
     ],
@@ -293,6 +295,7 @@ def test_flags_in_quotes_are_refused() -> None:
         (PYTHON, "a = C(\n    x=1,  # one\n    y=2,\n)\n", "a.x", "a = C(\n    y=2,\n)\n"),
         (PYTHON, "a = C(x=1, y=2)\n", "a.y", "a = C(x=1)\n"),
         (FLAGS, "--a 1 --b 2 --c", "b", "--a 1 --c"),
+        (FLAGS, "--a 1\n--b 16 16 585\n--c x y", "b", "--a 1\n--c x y"),
         (FLAGS, "x \\\n  --a 1 \\\n  --b 2 \\\n  --c\n", "b", "x \\\n  --a 1 \\\n  --c\n"),
         (FLAGS, "x \\\n  --a 1 \\\n  --b 2\necho\n", "b", "x \\\n  --a 1\necho\n"),
         (FLAGS, "A=(\n  --a 1\n  --b 2 # x\n)\n", "b", "A=(\n  --a 1\n)\n"),

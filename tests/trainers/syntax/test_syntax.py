@@ -137,6 +137,11 @@ torchrun x.py --seq-length \\
     assert source.fields["adam-beta2"].line == 4
 
 
+def test_a_flag_before_another_command_has_no_value() -> None:
+    fields = FLAGS.parse("run --bf16 && echo x; run --fp16 | tee log\n", "x").fields
+    assert {name: written.value for name, written in fields.items()} == {"bf16": True, "fp16": True}
+
+
 def test_a_flag_that_the_shell_fills_in_is_text() -> None:
     assert FLAGS.parse("--lr $LR", "x").fields["lr"].value == "$LR"
 
