@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
 import typer
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from hptransfer.cli.talk import Talk
     from hptransfer.law import Note
     from hptransfer.trainers import Format, Machine, Recipe
+
+NEEDED_BESIDE: Final = ("world-size", "seq-len")
+"""Codes of notes that say what a config needs besides, rather than what is wrong or missing in it."""
 
 
 @dataclass(frozen=True)
@@ -81,10 +84,9 @@ def write_sidecar(text: str | None, output: str, inputs: Iterable[str], *, force
 def say_notes(notes: Iterable[Note], talk: Talk) -> None:
     """Say what a format leaves out or does otherwise, and what it needs."""
     from hptransfer.errors import plain
-    from hptransfer.trainers.base import NOT_EXPRESSED
 
     for note in notes:
-        kind = "warning" if note.code in (NOT_EXPRESSED, "curve-differs") else "note"
+        kind = "note" if note.code in NEEDED_BESIDE else "warning"
         talk.say(f"{kind} [{note.code}]: {plain(note.message, limit=600)}")
 
 

@@ -45,7 +45,9 @@ def merged_config(
     values = draft.fields | dict.fromkeys(inherited(trimmed, draft.fields, draft.only))
     after = form.syntax.parse(with_fields(trimmed, form.syntax, values, wholes=draft.wholes), name)
     _require_kept(before, after, values, draft.only | draft.wholes)
-    notes = (*draft.notes, *_require_same_meaning(after, form, machine, draft))
+    reading = interpret(after, form, machine)
+    _require_same_meaning(reading, form, machine, draft)
+    notes = (*draft.notes, *_doubts(reading, recipe))
     text = _with_provenance(after.text, provenance or {})
     lossy = any(note.code == NOT_EXPRESSED for note in notes)
     wanted = lossy or not form.syntax.comments
@@ -103,10 +105,10 @@ def _require_kept(before: Source, after: Source, values: Collection[str], only: 
         raise InputError(problems)
 
 
-def _require_same_meaning(after: Source, form: Format, machine: Machine, draft: Draft) -> list[Note]:
-    """Refuse where the trainer would read something else than in a file of its own; traps are notes."""
-    merged = interpret(after, form, machine)
-    alone = interpret(form.syntax.parse(form.syntax.compose(draft.fields, []), after.name), form, machine)
+def _require_same_meaning(merged: Reading, form: Format, machine: Machine, draft: Draft) -> None:
+    """Refuse where the trainer would read something else than in a file of its own."""
+    text = form.syntax.compose(draft.fields, [])
+    alone = interpret(form.syntax.parse(text, merged.source.name), form, machine)
     problems = []
     for ours in alone.values:
         free = alone.get(ours) is None or ("schedule" not in draft.held and ours in OF_THE_SCHEDULE)
@@ -115,12 +117,16 @@ def _require_same_meaning(after: Source, form: Format, machine: Machine, draft: 
     problems += [] if alone.groups else _own_lrs(merged)
     if problems:
         raise InputError(sorted(problems, key=lambda problem: problem.line or 0))
-    known = {(trap.code, trap.field) for trap in alone.traps}
-    return [
-        Note(code=trap.code, message=f"{_where(trap.line)}{trap.field}: {trap.message}")
-        for trap in merged.traps
-        if (trap.code, trap.field) not in known
-    ]
+
+
+def _doubts(merged: Reading, recipe: Recipe) -> list[Note]:
+    """What the merged file still has that its trainer takes otherwise, and a model of another width."""
+    traps = [Note(code=t.code, message=f"{_where(t.line)}{t.field}: {t.message}") for t in merged.traps]
+    width = merged.number("width")
+    if recipe.widths is None or width in (None, recipe.widths.width):
+        return traps
+    said = f"the plan is for width {recipe.widths.width}, this file's model has {width:g}: plan with --width."
+    return [*traps, Note(code="width-differs", message=said)]
 
 
 def _own_lrs(merged: Reading) -> list[Problem]:

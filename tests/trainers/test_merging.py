@@ -24,7 +24,7 @@ from hptransfer.trainers import (
 )
 from hptransfer.trainers.reading import planned_for
 from hptransfer.trainers.writing import plain_values, write_config
-from tests.trainers.recipes import MACHINE, RECIPE, WSD, recipes, with_curve
+from tests.trainers.recipes import MACHINE, RECIPE, WSD, parametrized, recipes, with_curve
 
 NAMES = sorted(FORMATS)
 UNKNOWN = {
@@ -186,6 +186,15 @@ def test_the_micro_batch_of_the_base_stays_unless_another_is_given() -> None:
     assert (given_other["per_device_train_batch_size"], given_other["gradient_accumulation_steps"]) == (4, 8)
     with pytest.raises(UsageError, match="does not divide by 7"):
         _merge(form, base.replace("16", "7"), machine=Machine(world_size=8))
+
+
+def test_a_model_of_another_width_than_the_plans_is_said() -> None:
+    recipe = parametrized(RECIPE, "megatron-mup", ratio=8)
+    for width, differs in ((2048, False), (4096, True)):
+        base = f"ARGS=(--hidden-size {width} --lr 1.0e-3)\n"
+        made = merged_config(recipe, FORMATS["megatron"], MACHINE, base=base, name="b")
+        assert ("width-differs" in {note.code for note in made.notes}) == differs
+        assert "--use-mup --mup-base-hidden-size 256" in made.text
 
 
 def test_another_trainers_config_is_no_base() -> None:

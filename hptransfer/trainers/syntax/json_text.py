@@ -162,8 +162,9 @@ def insert(source: Source, fields: Mapping[str, Scalar], after: int | None) -> l
     for above, new in by_home(source, fields).items():
         block, tree = source.blocks[above], nested(new)
         lead = block.indent or " "
-        rows = [f"{lead}{json.dumps(name)}: {shown(value, lead)}" for name, value in tree.items()]
-        edits.append(Edit(block.tail, block.tail, ("" if block.empty else ",") + ",".join(rows)))
+        rows = [f"{json.dumps(name)}: {shown(value, lead)}" for name, value in tree.items()]
+        between = "," + lead
+        edits.append(Edit(block.tail, block.tail, ("" if block.empty else between) + between.join(rows)))
     return edits
 
 

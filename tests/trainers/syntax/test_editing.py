@@ -85,6 +85,10 @@ def test_yaml_is_what_its_parser_sees_with_the_fields_set(
     assert not windows or text.count("\r\n") == text.count("\n")
 
 
+def test_an_empty_json_object_is_filled() -> None:
+    assert _set('{"a": {}, "b": 1}', JSON, {"a.x": 1, "a.y": 2}) == '{"a": {"x": 1, "y": 2}, "b": 1}'
+
+
 def _changed_lines(before: str, after: str) -> list[str]:
     lines = difflib.ndiff(before.splitlines(keepends=True), after.splitlines(keepends=True))
     return [line for line in lines if line[0] in "+-"]
