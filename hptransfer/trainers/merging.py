@@ -16,7 +16,7 @@ from hptransfer.law import Note
 from hptransfer.trainers.base import NOT_EXPRESSED, Draft, Format, Machine, Reading
 from hptransfer.trainers.reading import PLAN, interpret
 from hptransfer.trainers.recipe import Recipe
-from hptransfer.trainers.syntax import Source
+from hptransfer.trainers.syntax import Source, Written
 from hptransfer.trainers.syntax.editing import inherited, stale, with_fields, without
 from hptransfer.trainers.syntax.source import unusable
 from hptransfer.trainers.writing import Output, draft_of, sidecar_of
@@ -43,7 +43,7 @@ def merged_config(
     draft = draft_of(recipe, form, machine)
     trimmed = _trimmed(before, form, draft)
     values = draft.fields | dict.fromkeys(inherited(trimmed, draft.fields, draft.only))
-    after = form.syntax.parse(with_fields(trimmed, form.syntax, values, wholes=draft.wholes), name)
+    after = _parsed_again(with_fields(trimmed, form.syntax, values, wholes=draft.wholes), form, name)
     _require_kept(before, after, values, draft.only | draft.wholes)
     reading = interpret(after, form, machine)
     _require_same_meaning(reading, form, machine, draft)
@@ -85,24 +85,40 @@ def _is_at_or_below(path: str, places: Collection[str]) -> bool:
     return any(path == place or path.startswith(f"{place}.") for place in places)
 
 
+def _parsed_again(text: str, form: Format, name: str) -> Source:
+    try:
+        return form.syntax.parse(text, name)
+    except InputError as error:
+        why = error.problems[0].message.rstrip(".")
+        msg = f"cannot be edited: it would be {why}. Write out what stands for other places first (anchors)."
+        raise unusable(name, None, msg) from None
+
+
 def _require_kept(before: Source, after: Source, values: Collection[str], only: Collection[str]) -> None:
     """Refuse where another field than those set would change: one that takes its value from them."""
     problems = []
-    for path, written in before.fields.items():
-        if _is_at_or_below(path, only) or _is_at_or_below(path, values):
+    for path in before.fields.keys() | after.fields.keys():
+        was, now = before.fields.get(path), after.fields.get(path)
+        if _is_at_or_below(path, only) or _is_at_or_below(path, values) or _is_same(was, now):
             continue
-        now = after.fields.get(path)
         if now is None and any(value.startswith(f"{path}.") for value in values):
             continue  # was null, and has something below it now
-        if now is None or repr(now.value) != repr(written.value):
-            became = "be gone" if now is None else f"become {plain(now.text, limit=60)}"
-            msg = (
-                f"takes its value, {plain(written.value, limit=60)}, from a place that the plan sets, and "
-                f"would {became}. Give it a value of its own first."
-            )
-            problems.append(Problem(before.name, written.line or None, plain(path), msg))
+        line = (was or now or Written(None, 0, "", 0, 0)).line or None
+        msg = (
+            "shares its place in this file with what the plan sets, through an anchor: it would go from "
+            f"{_shown(was)} to {_shown(now)}. Write its value out first."
+        )
+        problems.append(Problem(before.name, line, plain(path), msg))
     if problems:
-        raise InputError(problems)
+        raise InputError(sorted(problems, key=lambda problem: (problem.line or 0, problem.column or "")))
+
+
+def _is_same(was: Written | None, now: Written | None) -> bool:
+    return was is not None and now is not None and repr(was.value) == repr(now.value)
+
+
+def _shown(written: Written | None) -> str:
+    return "nothing" if written is None else plain(written.value, limit=60)
 
 
 def _require_same_meaning(merged: Reading, form: Format, machine: Machine, draft: Draft) -> None:

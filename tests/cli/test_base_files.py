@@ -145,7 +145,7 @@ def _unchanged(run: Run, file: Path, said: str, *arguments: str) -> None:
         (b"micro_batch_size: 1\nsequence_len: 5\n", "run.yaml reads as axolotl, not as litgpt"),
         (
             b"optimizer: &o\n  init_args: {lr: 1}\nsecond:\n  <<: *o\n",
-            "second.init_args.lr: takes its value, 1, from a place that the plan sets",
+            "second.init_args.lr: shares its place in this file with what the plan sets, through an anchor",
         ),
         (b"a: " + b"x" * base_options.MAX_BASE_BYTES, "run.yaml: is larger than 1 MiB"),
     ],

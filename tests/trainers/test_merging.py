@@ -157,9 +157,44 @@ def test_other_places_of_an_anchor_do_not_change() -> None:
 def test_a_mapping_that_others_take_over_is_refused_with_their_lines() -> None:
     base = "optimizer: &o\n  init_args: {lr: 1.0e-3}\ntrain: {max_tokens: 1}\nsecond:\n  <<: *o\n"
     with pytest.raises(
-        InputError, match=r"line 2, second\.init_args\.lr: takes its value, 0\.001, from a place"
+        InputError,
+        match=r"line 2, second\.init_args\.lr: shares its place .* would go from 0\.001 to 0\.0008335",
     ):
         _merge(FORMATS["litgpt"], base)
+
+
+def test_an_anchor_whose_list_is_replaced_is_refused() -> None:
+    base = "optimizer: {init_args: {betas: &b [0.9]}}\ntrain: {max_tokens: 1}\nother: *b\n"
+    with pytest.raises(InputError, match=r"cannot be edited: it would be not valid YAML .*undefined alias"):
+        _merge(FORMATS["litgpt"], base)
+
+
+def test_what_is_set_may_not_be_taken_over_elsewhere() -> None:
+    base = "train: &t\n  max_tokens: 1\nother:\n  <<: *t\n"
+    with pytest.raises(InputError, match=r"other\.lr_warmup_steps: .* go from nothing to 100"):
+        _merge(FORMATS["litgpt"], base)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if FORMATS[name].syntax.name.endswith("YAML")])
+@given(data=st.data())
+@settings(max_examples=15, deadline=None)
+def test_a_base_full_of_aliases_is_refused_or_keeps_all_else(name: str, data: st.DataObject) -> None:
+    """PyYAML makes an anchor of everything that stands in two places."""
+    form = FORMATS[name]
+    content = yaml.safe_load(write_config(RECIPE, form, MACHINE).text)
+    other = yaml.safe_load(write_config(replace(RECIPE, peak_lr=1e-3, steps=7), form, MACHINE).text)
+    places = sorted(other)
+    shared = {f"own_{n}": other[data.draw(st.sampled_from(places))] for n in range(3)}
+    tree = {**shared, **other} if data.draw(st.booleans()) else {**other, **shared}
+    base = yaml.safe_dump(
+        tree, sort_keys=False, default_flow_style=data.draw(st.sampled_from([None, False, True]))
+    )
+    try:
+        merged = yaml.safe_load(_merge(form, base))
+    except InputError:
+        return
+    assert {key: merged[key] for key in content} == content
+    assert {key: merged[key] for key in shared} == shared
 
 
 def test_a_field_that_decides_otherwise_is_refused() -> None:

@@ -111,7 +111,7 @@ def _containers_to_rewrite(source: Source, values: Mapping[str, Scalar], known: 
             continue
         parts = path.split(".")
         above = [".".join(parts[:length]) for length in range(1, len(parts))]
-        empty = [p for p in above if p in source.fields and source.fields[p].value is None]
+        empty = [p for p in above if _is_own(source, p) and source.fields[p].value is None]
         lists = [
             p for p, name in zip(above, parts[1:], strict=True) if name.isdecimal() and p in source.entries
         ]

@@ -193,7 +193,7 @@ def by_home(source: Source, fields: Mapping[str, Scalar]) -> dict[str, dict[str,
         parts = first.split(".")
         for length in range(1, len(parts)):
             blocking = source.fields.get(".".join(parts[:length]))
-            if blocking is not None:
+            if blocking is not None and not (blocking.merged and blocking.value is None):
                 msg = (
                     f"holds {plain(blocking.text, limit=60)!r}, and {plain(path)} goes below it. "
                     "Take this line out first."
