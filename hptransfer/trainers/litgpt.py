@@ -101,5 +101,5 @@ LITGPT = Format(
         "own parser": "test_litgpt.py::test_the_parser_takes_every_value",
         "LR curve": "test_litgpt.py::test_its_lr_is_the_planned_one_or_up_to_a_step_ahead",
     },
-    usage="litgpt pretrain --config FILE",
+    usage="litgpt pretrain MODEL --config FILE",
 )

@@ -82,7 +82,7 @@ def _interpret_schedule(fields: Fields) -> None:
 NANOTRON = Format(
     name="nanotron",
     title="nanotron (YAML)",
-    version="nanotron main, April 2026",
+    version="nanotron main, April 2026 (released: nanotron 0.4)",
     syntax=YAML,
     keys=_KEYS,
     express=_express,
@@ -99,5 +99,5 @@ NANOTRON = Format(
         "LR curve": "test_nanotron.py::test_its_scheduler_gives_the_planned_lr_at_every_step",
         "LR formula": "test_nanotron.py::test_its_1_sqrt_decay_gives_the_planned_lr_at_every_step",
     },
-    usage="torchrun ... run_train.py --config-file FILE",
+    usage="torchrun ... run_train.py --config-file YOURS, which has FILE in it (or plan with --base YOURS)",
 )

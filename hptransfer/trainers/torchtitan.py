@@ -117,7 +117,7 @@ TORCHTITAN_TOML = Format(
     fixed={"optimizer.name": "AdamW"},
     differences=("warm-up runs one step ahead: the first step has LR peak / warm-up steps",),
     proven={
-        "own parser": "test_torchtitan_toml.py::test_its_classes_take_every_value",
+        "own parser": "test_torchtitan_toml.py::test_its_parser_takes_every_value",
         "LR curve": "test_torchtitan_toml.py::test_its_lr_is_the_planned_one_with_the_warm_up_a_step_ahead",
     },
     usage="torchrun -m torchtitan.train --job.config_file FILE",

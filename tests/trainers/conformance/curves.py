@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hptransfer.schedules import schedule
 from hptransfer.trainers import FORMATS, Curve, Machine, Recipe, write_config
+from hptransfer.trainers.base import NOT_EXPRESSED
 from hptransfer.trainers.syntax import Scalar
 from tests.trainers.recipes import RECIPE
 
@@ -34,6 +35,18 @@ AFTER_WARMUP = slice(WARMUP, None)
 def with_curve(name: str) -> Recipe:
     """The plan under one of the schedules above."""
     return replace(PLAN, curve=CURVES[name])
+
+
+def held(name: str) -> list[str]:
+    """Of the schedules above, those that a format says it can express: each has to be proven."""
+    return [
+        curve
+        for curve in CURVES
+        if all(
+            note.code != NOT_EXPRESSED
+            for note in write_config(with_curve(curve), FORMATS[name], MACHINE).notes
+        )
+    ]
 
 
 def written(name: str, recipe: Recipe) -> dict[str, Scalar]:

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from hptransfer.trainers import FORMATS, write_config
-from tests.trainers.conformance.curves import MACHINE, PLAN, WARMUP, planned_lrs
+from tests.trainers.conformance.curves import MACHINE, PLAN, WARMUP, held, planned_lrs, with_curve, written
 
 pytestmark = pytest.mark.trainers
 
@@ -42,24 +42,28 @@ def test_the_parser_takes_every_value(tmp_path: Path) -> None:
     assert (train["lr_warmup_steps"], float(train["max_norm"])) == (WARMUP, PLAN.grad_clip)
 
 
+@pytest.mark.parametrize("name", held("litgpt"))
 @pytest.mark.parametrize("accumulation", [1, 4])
-def test_its_lr_is_the_planned_one_or_up_to_a_step_ahead(accumulation: int) -> None:
+def test_its_lr_is_the_planned_one_or_up_to_a_step_ahead(name: str, accumulation: int) -> None:
     """litgpt counts micro-steps: a step takes the LR of its last one."""
     from litgpt.pretrain import get_lr
 
+    recipe, fields = with_curve(name), written("litgpt", with_curve(name))
+    warmup, steps = recipe.curve.warmup_steps, recipe.steps
+    assert fields["train.lr_warmup_steps"] == warmup
     at = [
         get_lr(
-            PLAN.peak_lr,
+            fields["optimizer.init_args.lr"],
             it,
-            warmup_iters=WARMUP * accumulation,
-            max_iters=PLAN.steps * accumulation,
-            min_lr=PLAN.final_lr,
+            warmup_iters=warmup * accumulation,
+            max_iters=steps * accumulation,
+            min_lr=fields["train.min_lr"],
         )
-        for it in range(accumulation - 1, PLAN.steps * accumulation, accumulation)
+        for it in range(accumulation - 1, steps * accumulation, accumulation)
     ]
-    planned = planned_lrs(PLAN)
+    planned = planned_lrs(recipe)
     if accumulation == 1:
         np.testing.assert_allclose(at, planned, rtol=1e-9, atol=1e-18)
-    following = np.append(planned[1:], PLAN.final_lr)
+    following = np.append(planned[1:], recipe.final_lr)
     low, high = np.minimum(planned, following), np.maximum(planned, following)
     assert np.all((low * (1 - 1e-9) <= at) & (at <= high * (1 + 1e-9)))

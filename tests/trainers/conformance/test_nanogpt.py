@@ -15,7 +15,16 @@ import pytest
 from hptransfer.trainers import FORMATS, Recipe
 from hptransfer.trainers.recipe import TensorGroup, Widths
 from tests.trainers.conformance import formulas
-from tests.trainers.conformance.curves import CURVES, PLAN, STEPS, WARMUP, planned_lrs, with_curve, written
+from tests.trainers.conformance.curves import (
+    CURVES,
+    PLAN,
+    STEPS,
+    WARMUP,
+    held,
+    planned_lrs,
+    with_curve,
+    written,
+)
 
 NAMES: dict[str, type] = {
     "learning_rate": float,
@@ -34,7 +43,7 @@ NAMES: dict[str, type] = {
 }
 """Of train.py's names, those that hyperparameters are."""
 MUP_NAMES = NAMES | {"mup_enabled": bool, "mup_width_multiplier": float, "init_std": float}
-HELD = ["cosine", "cosine to 0"]
+HELD = held("nanogpt")
 
 
 def formula_options(fields: dict[str, Any]) -> dict[str, float]:

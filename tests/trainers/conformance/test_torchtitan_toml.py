@@ -1,27 +1,30 @@
-"""What we write for torchtitan 0.2.2 (TOML), by the released wheel's config classes and LR function.
+"""What we write for torchtitan 0.2.2 (TOML), by the released wheel's own parser and LR function.
 
-The wheel is unpacked, not installed: none of its dependencies is needed (make test-trainers).
+The wheel is unpacked, not installed: version 0.3 is.
 """
 
 from __future__ import annotations
 
 import copy
 import functools
+import json
 import logging
 import math
 import runpy
+import subprocess
+import sys
 import tomllib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from hptransfer.trainers import FORMATS, Recipe, write_config
-from tests.trainers.conformance.curves import CURVES, MACHINE, PLAN, WARMUP, planned_lrs, with_curve
+from tests.trainers.conformance.curves import MACHINE, PLAN, WARMUP, held, planned_lrs, with_curve
 from tests.trainers.conformance.wheels import WHEELS, definition
 
 pytestmark = pytest.mark.trainers
-HELD = [name for name in CURVES if name != "inverse-sqrt"]
 
 
 def parsed(recipe: Recipe) -> Any:
@@ -33,20 +36,35 @@ def parsed(recipe: Recipe) -> Any:
     return config
 
 
-def test_its_classes_take_every_value() -> None:
-    got = parsed(PLAN)
-    optimizer, training = got.optimizer, got.training
-    assert (optimizer.lr, optimizer.weight_decay, optimizer.eps) == (
-        PLAN.peak_lr,
-        PLAN.weight_decay,
-        PLAN.eps,
-    )
-    assert (optimizer.beta1, optimizer.beta2) == (PLAN.beta1, PLAN.beta2)
-    assert training.global_batch_size * training.seq_len == PLAN.batch_tokens
-    assert (training.max_norm, training.steps) == (PLAN.grad_clip, PLAN.steps)
+OWN_PARSER = """
+import dataclasses, json, sys, types
+package = types.ModuleType("torchtitan")  # whose own start needs triton
+package.__path__ = [sys.argv[1]]
+sys.modules["torchtitan"] = package
+from torchtitan.config import ConfigManager
+config = ConfigManager().parse_args(["--job.config_file", sys.argv[2]])
+print(json.dumps(dataclasses.asdict(config), default=str))
+"""
 
 
-@pytest.mark.parametrize("name", HELD)
+def test_its_parser_takes_every_value(tmp_path: Path) -> None:
+    """In a process of its own: the other torchtitan is installed here."""
+    file = tmp_path / "titan.toml"
+    file.write_text(write_config(PLAN, FORMATS["torchtitan-toml"], MACHINE).text)
+    program = [sys.executable, "-c", OWN_PARSER, str((WHEELS / "torchtitan").resolve()), str(file)]
+    done = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    got = json.loads(done.stdout.splitlines()[-1])
+    optimizer, training = got["optimizer"], got["training"]
+    assert (optimizer["lr"], optimizer["weight_decay"]) == (PLAN.peak_lr, PLAN.weight_decay)
+    assert (optimizer["beta1"], optimizer["beta2"]) == (PLAN.beta1, PLAN.beta2)
+    assert (optimizer["name"], optimizer["eps"]) == ("AdamW", PLAN.eps)
+    assert training["global_batch_size"] * training["seq_len"] == PLAN.batch_tokens
+    assert (training["max_norm"], training["steps"]) == (PLAN.grad_clip, PLAN.steps)
+    assert got["lr_scheduler"]["warmup_steps"] == WARMUP
+
+
+@pytest.mark.parametrize("name", held("torchtitan-toml"))
 def test_its_lr_is_the_planned_one_with_the_warm_up_a_step_ahead(name: str) -> None:
     recipe = with_curve(name)
     make = definition(
