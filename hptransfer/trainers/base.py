@@ -213,6 +213,7 @@ PROOFS: Final[Mapping[str, str]] = {
     "field list": "every field we write is in a list read from the source of what has no release",
     "LR curve": "the trainer's own scheduler gives our LR in every part of the run, for the schedules there",
     "LR formula": "as *LR curve*, by its LR function written anew from its source in closed form",
+    "tensor classes": "its own optimizer gives every tensor class the planned LR, weight decay and epsilon",
     "trained": "a small training on a CPU used our LR at every step",
 }
 """What a test against a trainer's own package or source can prove."""

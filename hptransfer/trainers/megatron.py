@@ -69,6 +69,10 @@ def _express_mup(recipe: Recipe, draft: Draft) -> None:
     if widths is None or widths.rule_set != RULE_SET or widths.base_width is None:
         return
     draft.fields |= {"use-mup": True, "mup-base-hidden-size": widths.base_width}
+    hidden = recipe.groups.get("hidden")
+    if hidden is not None and hidden.init_std is not None:
+        spread = (widths.width / widths.base_width) ** 0.5  # that Megatron divides by itself
+        draft.fields["init-method-std"] = float(f"{hidden.init_std * spread:.12g}")
     if widths.base_head_dim is not None:
         draft.fields["mup-base-head-dim"] = widths.base_head_dim
     draft.held.add("groups")
@@ -129,6 +133,7 @@ MEGATRON = Format(
     proven={
         "fields": "test_megatron.py::test_every_flag_exists",
         "LR curve": "test_megatron.py::test_its_scheduler_gives_the_planned_lr_at_every_step",
+        "tensor classes": "test_megatron.py::test_its_mup_gives_every_tensor_class_the_planned_values",
     },
     usage='source FILE; torchrun ... pretrain_gpt.py "${HPTRANSFER_ARGS[@]}"',
     holds_groups=True,

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import fnmatch
 import logging
 import math
 import re
+from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from hptransfer.parametrizations.grouping import Base, param_groups
+from hptransfer.parametrizations.scaling import Scaling
 from hptransfer.trainers import FORMATS, Recipe, read_text_as, write_config
-from tests.trainers.conformance.curves import CURVES, MACHINE, held, planned_lrs, with_curve
+from hptransfer.trainers.recipe import TensorGroup, Widths
+from tests.trainers.conformance.curves import CURVES, MACHINE, PLAN, held, planned_lrs, with_curve, written
 from tests.trainers.conformance.wheels import WHEELS, annotated_names, definition
 
 pytestmark = pytest.mark.trainers
@@ -83,6 +89,90 @@ def test_every_flag_exists(name: str) -> None:
         "--init-method-std",
     }
     assert mup - known_flags() == set()
+
+
+def mup_plan() -> Recipe:
+    """The plan under Megatron's own rules, for a model eight times as wide as its proxy."""
+    scaling = Scaling(
+        rule_set="megatron-mup",
+        width=2048,
+        base_width=256,
+        depth=24,
+        head_dim=128,
+        base_head_dim=64,
+    )
+    base = Base(lr=PLAN.peak_lr, init_std=0.015, weight_decay=PLAN.weight_decay, eps=PLAN.eps)
+    groups = {
+        name: TensorGroup(
+            lr=group.lr or 0.0,
+            weight_decay=group.weight_decay or 0.0,
+            eps=PLAN.eps if group.eps is None else group.eps,
+            init_std=group.init_std,
+        )
+        for name, group in param_groups(scaling, base).groups.items()
+    }
+    return replace(PLAN, groups=groups, widths=Widths("megatron-mup", 2048, 256, 128, 64))
+
+
+def own_values(flags: dict[str, Any], name: str, parameter: Any, width_ratio: float) -> dict[str, float]:
+    """LR, weight decay and epsilon that its optimizer's overrides give a tensor."""
+    records = "megatron/core/optimizer/optimizer_config.py"
+    space = {"dataclass": dataclass, "field": field, "fnmatch": fnmatch}
+    for kind in ("ParamPredicate", "ParamWithNamePredicate", "ParamKey"):
+        space[kind] = definition(records, kind, **space)
+    space |= {"ParamGroupOverride": dict, "is_managed_by_layer_wise_optimizer": lambda _: False}
+    source = "megatron/core/optimizer/__init__.py"
+    config = SimpleNamespace(
+        lr=flags["lr"],
+        min_lr=flags["min-lr"],
+        adam_eps=flags["adam-eps"],
+        decoupled_lr=None,
+        apply_wd_to_qk_layernorm=False,
+    )
+    overrides = {
+        **definition(source, "get_standard_config_overrides", **space)(config),
+        **definition(source, "get_mup_config_overrides", **space)(config, width_ratio, "adam"),
+    }
+    own = {"max_lr": flags["lr"], "min_lr": flags["min-lr"], "eps": flags["adam-eps"], "wd_mult": 1.0}
+    for key, values in overrides.items():
+        if key.matches(parameter, name):
+            own |= values
+    return own
+
+
+@pytest.mark.parametrize(
+    ("tensor_class", "name", "shape"),
+    [
+        ("embedding", "embedding.word_embeddings.weight", (8, 4)),
+        ("hidden", "decoder.layers.0.self_attention.linear_qkv.weight", (4, 4)),
+        ("attention_o", "decoder.layers.0.self_attention.linear_proj.weight", (4, 4)),
+        ("mlp_up", "decoder.layers.0.mlp.linear_fc1.weight", (8, 4)),
+        ("mlp_down", "decoder.layers.0.mlp.linear_fc2.weight", (4, 8)),
+        ("vector", "decoder.layers.0.input_layernorm.weight", (4,)),
+        ("readout", "output_layer.weight", (8, 4)),
+    ],
+)
+def test_its_mup_gives_every_tensor_class_the_planned_values(
+    tensor_class: str, name: str, shape: tuple[int, ...]
+) -> None:
+    import torch
+
+    recipe = mup_plan()
+    flags, planned = written("megatron", recipe), (recipe.groups or {})[tensor_class]
+    assert (flags["use-mup"], flags["mup-base-hidden-size"]) == (True, 256)
+    parameter = torch.nn.Parameter(torch.zeros(shape))
+    if tensor_class in ("embedding", "readout"):  # as its language model marks them
+        parameter.is_embedding_parameter = True
+    own = own_values(flags, name, parameter, 2048 / 256)
+    assert own["max_lr"] == pytest.approx(planned.lr, rel=1e-12)
+    assert own["min_lr"] == pytest.approx(planned.lr * recipe.curve.final_ratio, rel=1e-9)
+    assert own["eps"] == pytest.approx(planned.eps, rel=1e-12)
+    assert own["wd_mult"] * float(flags["weight-decay"] or 0) == pytest.approx(planned.weight_decay)
+
+
+def test_its_init_std_is_the_proxys() -> None:
+    """Megatron divides it by the square root of the width ratio itself."""
+    assert written("megatron", mup_plan())["init-method-std"] == 0.015
 
 
 @pytest.mark.parametrize("name", held("megatron"))
