@@ -54,15 +54,16 @@ def _interpret(fields: Fields) -> None:
     fields.put("optimizer", "adamw", "optimizer.type")
     steps = fields.reading.number("steps")
     fields.put("warmup_steps", _length(fields, "optimizer.warmup", steps, 0.01), "optimizer.warmup")
-    shape = fields.text(_SCHEDULE, "cosine")
+    names = (_SCHEDULE, f"{_SCHEDULE}.type")
+    shape = fields.text(_SCHEDULE) or fields.text(f"{_SCHEDULE}.type", "cosine")
     if "optimizer.decay" in fields:
-        fields.put("schedule", "wsd", _SCHEDULE)
-        fields.put("decay", shape, _SCHEDULE)
+        fields.put("schedule", "wsd", *names)
+        fields.put("decay", shape, *names)
         fields.put("decay_steps", _length(fields, "optimizer.decay", steps), "optimizer.decay")
     else:
-        fields.put("schedule", {"inv_sqrt": "inverse-sqrt"}.get(shape or "", shape), _SCHEDULE)
+        fields.put("schedule", shape, *names)  # its inv_sqrt, of a fixed timescale, is none of ours
     if shape == "constant":
-        fields.put("final_lr_ratio", 1.0, _SCHEDULE)
+        fields.put("final_lr_ratio", 1.0, *names)
 
 
 def _length_field(length: int, steps: int) -> float:

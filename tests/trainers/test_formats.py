@@ -281,3 +281,21 @@ def test_deepspeed_says_that_its_warm_up_takes_two_steps_at_least() -> None:
     made = write_config(short, FORMATS["deepspeed"], MACHINE)
     assert '"warmup_num_steps": 2' in made.text
     assert any("takes 2 steps at least" in note.message for note in made.notes)
+
+
+@pytest.mark.parametrize(
+    ("written", "schedule"),
+    [
+        ("linear", "linear"),
+        ("{type: linear}", "linear"),
+        ("inv_sqrt", "inv_sqrt"),
+        ("{type: power}", "power"),
+    ],
+)
+def test_levanters_schedules_keep_their_names_where_they_are_none_of_ours(
+    written: str, schedule: str
+) -> None:
+    text = f"optimizer:\n  learning_rate: 1.0e-3\n  lr_schedule: {written}\ntrainer:\n  num_train_steps: 50\n"
+    reading = read_text_as(text, "config", FORMATS["levanter"], MACHINE)
+    assert reading.get("schedule") == schedule
+    assert reading.values["schedule"].line == 3
