@@ -35,6 +35,7 @@ import power_sections
 import proof_sections
 import report_sections
 import schedule_sections
+import trainer_sections
 import weight_decay_sections
 
 if TYPE_CHECKING:
@@ -529,6 +530,7 @@ SECTIONS: dict[str, Callable[[], Iterator[Row]]] = {
     **weight_decay_sections.SECTIONS,
     **design_sections.SECTIONS,
     **proof_sections.SECTIONS,
+    **trainer_sections.SECTIONS,
     "reports": report_sections.reports,
     "backtests": backtest_sections.backtests,
     "diagnostics": diagnosis_sections.diagnostics,

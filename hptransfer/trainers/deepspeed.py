@@ -27,9 +27,10 @@ def _express(recipe: Recipe, machine: Machine, draft: Draft) -> None:
         "gradient_accumulation_steps": split.accumulation,
     }
     draft.note("seq-len", f"the data has to come in sequences of {recipe.seq_len} tokens: no field says so.")
-    if curve.name == "constant":
+    held = curve.name in _TYPES and not (curve.name == "linear" and curve.final_ratio)
+    if curve.name == "constant" or not held:
         draft.lose(f"no field for steps without a decay: stop after {recipe.steps} steps yourself.")
-    if curve.name not in _TYPES or (curve.name == "linear" and curve.final_ratio):
+    if not held:
         return
     if curve.warmup_steps < SHORTEST_WARMUP:
         draft.lose(
