@@ -314,6 +314,11 @@ def _common_peak(curves: Sequence[Curve]) -> float:
     return max(peaks)
 
 
+def warmup_of(curve: Curve, *, warmup_steps: int) -> int:
+    """Steps that a run took to its peak: as logged, else `warmup_steps` before its first point."""
+    return numeric.warmup_end(numeric.lr_path(curve.steps, curve.lr, warmup_steps=warmup_steps))
+
+
 def _after_warmup(curve: Curve, path: FloatArray) -> Curve:
     """The points at or after the first step at the peak, step 0 excluded."""
     rows = curve.steps >= max(numeric.warmup_end(path), 1)

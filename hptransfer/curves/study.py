@@ -16,6 +16,7 @@ from hptransfer.curves.laws import (
     fit_curve_law,
     held_out,
     predict_schedule,
+    warmup_of,
 )
 from hptransfer.curves.record import Curve, pick
 from hptransfer.law import Note
@@ -47,6 +48,8 @@ def study_curves(
 ) -> Study:
     """Fit on the named runs (all, when none is named; an unfinished run is among them) and predict.
 
+    Predicted schedules warm up as the fitted runs did: the Multi-Power Law counts that rise as well.
+
     Raises:  UsageError for runs that are not there; RefusalError from the fits.
     """
     fitted_on = [pick(curves, run) for run in fit_on] or list(curves)
@@ -55,7 +58,7 @@ def study_curves(
     rest = [curve for curve in curves if curve.run not in used]
     common = {
         "steps": max(curve.last_step for curve in curves) if steps is None else steps,
-        "warmup_steps": warmup_steps,
+        "warmup_steps": max(warmup_of(curve, warmup_steps=warmup_steps) for curve in fitted_on),
         "peak_lr": laws[law].peak_lr,
     }
     schedules = {spec: schedule_from_spec(spec, **common) for spec in specs}
