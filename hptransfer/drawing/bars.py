@@ -11,9 +11,14 @@ from hptransfer.evidence.backtesting import Backtest, MethodResult
 from hptransfer.figures.factors import FactorFigure
 
 
-def draw_backtest(axes: Axes, result: Backtest) -> None:
+def priced_methods(result: Backtest) -> list[str]:
+    """Methods that made a plan for some split, in the order of their colours."""
+    return list(dict.fromkeys(m.method for split in result.splits for m in split.methods if _is_priced(m)))
+
+
+def draw_backtest(axes: Axes, result: Backtest, *, key: bool = True) -> None:
     """Mean excess loss at held-out scales, a dot a method with a line to its worst cell, a row a split."""
-    names = list(dict.fromkeys(m.method for split in result.splits for m in split.methods if _is_priced(m)))
+    names = priced_methods(result)
     step = 0.8 / max(len(names), 1)
     for row, split in enumerate(result.splits):
         for method in split.methods:
@@ -37,7 +42,8 @@ def draw_backtest(axes: Axes, result: Backtest) -> None:
     axes.set_xlim(0, None)
     axes.set_xlabel("excess loss at held-out cells, %: mean (dot) to worst (bar)")
     axes.grid(visible=False, axis="y")
-    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    if key:
+        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 
 def _is_priced(method: MethodResult) -> bool:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 from hptransfer.drawing.bars import draw_backtest
 from hptransfer.drawing.canvas import Axes, Figure, log_axis, new_figure, styled, to_bytes
 from hptransfer.drawing.lines import draw_optimum, draw_schedules
-from hptransfer.drawing.palette import INK, METHODS, MUTED, level_color
+from hptransfer.drawing.palette import EDGE, INK, METHODS, MUTED, level_color
 from hptransfer.errors import plain
 from hptransfer.evidence.backtesting import Backtest
 from hptransfer.figures.curves import CurvesFigure
@@ -21,6 +21,10 @@ from hptransfer.figures.widths import WidthCurve, WidthPanel
 from hptransfer.quantities import short_count
 
 PANEL: Final = (4.2, 3.2)  # inches
+ON_EDGE: Final[dict[str, Any]] = {
+    "marker": "o", "markersize": 5, "linestyle": "none", "markerfacecolor": "none", "markeredgecolor": EDGE,
+    "markeredgewidth": 1.6,
+}  # fmt: skip
 Draw = Callable[[str], bytes]
 """Draws a figure in a file format."""
 
@@ -31,8 +35,13 @@ def fit_plot(figures: Sequence[OptimumFigure], points: Mapping[Quantity, Points]
     def draw(figure: Figure) -> None:
         grid = figure.subplots(-(-len(figures) // 2), 2, squeeze=False)
         for axes, one in zip(grid.flat, figures, strict=False):
-            draw_optimum(axes, one, points.get(one.quantity))
+            shown = points.get(one.quantity)
+            draw_optimum(axes, one, shown)
             _key_of_levels(axes, one)
+            if shown is not None and shown.on_edge.any():
+                axes.plot([], [], **ON_EDGE, label="on the grid's edge")
+            if one.levels:
+                axes.legend(fontsize=7, ncols=2 if len(one.levels) > 3 else 1)
 
     rows = -(-len(figures) // 2)
     return _drawn(draw, 2 * PANEL[0], rows * PANEL[1])
@@ -44,8 +53,6 @@ def _key_of_levels(axes: Axes, figure: OptimumFigure) -> None:
     for i, level in enumerate(figure.levels):
         color = level_color(i, len(figure.levels))
         axes.plot([], [], color=color, marker="o", markersize=4, label=f"{short_count(level.other)} {unit}")
-    if figure.levels:
-        axes.legend(fontsize=7, ncols=2 if len(figure.levels) > 3 else 1)
 
 
 def backtest_plot(result: Backtest) -> Draw:
@@ -87,6 +94,10 @@ def _draw_panel(axes: Axes, panel: WidthPanel) -> None:
     if panel.curves:
         lr = np.concatenate([curve.lr for curve in panel.curves])
         log_axis(axes, "x", float(lr.min()) / 1.3, float(lr.max()) * 1.3, lr=True)
+        if any(curve.best is not None for curve in panel.curves):
+            axes.plot(
+                [], [], marker="v", markersize=6, color=MUTED, linestyle="none", label="best LR, fitted"
+            )
         axes.legend(fontsize=7)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from hptransfer.drawing.lines import DASHES
-from hptransfer.drawing.palette import HEAT, HEAT_ENDS
+from hptransfer.drawing.palette import HEAT, HEAT_ENDS, METHODS
 from hptransfer.reporting import words
 from hptransfer.reporting.gathering import Material
 from hptransfer.reporting.markup import Markup, element, joined
@@ -57,6 +58,11 @@ def optima(material: Material) -> Markup:
             for law_id, dash in zip(beside, DASHES, strict=False)
         ]
     return _legend(entries)
+
+
+def methods(names: Sequence[str]) -> Markup:
+    """Key to the track record."""
+    return _legend([(DOT.format(role=f"method-{k % len(METHODS)}"), name) for k, name in enumerate(names)])
 
 
 def _legend(entries: list[tuple[str, str]]) -> Markup:

@@ -232,7 +232,7 @@ def _residual_hover(points: Points, name: str) -> dict[str, list[str]]:
 def loss_picture(figure: LossFigure) -> Picture:
     """Loss against compute."""
     with canvas.styled():
-        drawn, axes = _axes(WIDE_SIZE)
+        drawn, axes = _axes(WIDE_SIZE, right=0.3)
         lines.draw_loss(axes, figure)
         hover = {f"loss-{i}": [_loss_text(figure, i)] for i in range(len(figure.loss))}
         description = (
@@ -305,7 +305,7 @@ def schedule_picture(material: Material) -> Picture | None:
         return None
     run = material.plan.rounded
     with canvas.styled():
-        drawn, axes = _axes((9.4, 2.4))
+        drawn, axes = _axes((9.4, 2.4), left=0.8, right=0.3)
         lines.draw_schedules(axes, material.schedule)
         name = next(iter(material.schedule.curves))
         svg = inline_svg(
@@ -342,8 +342,8 @@ def backtest_picture(material: Material) -> Picture | None:
     if material.backtest is None:
         return None
     with canvas.styled():
-        drawn, axes = _axes((9.4, 0.75 * len(material.backtest.splits) + 0.9), left=1.5, right=2.0)
-        bars.draw_backtest(axes, material.backtest)
+        drawn, axes = _axes((9.4, 0.75 * len(material.backtest.splits) + 0.9), left=1.5)
+        bars.draw_backtest(axes, material.backtest, key=False)
         svg = inline_svg(
             canvas.to_bytes(drawn, "svg"),
             key="backtest",

@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 
 from hptransfer.comparison.at_target import Comparison
+from hptransfer.drawing.bars import priced_methods
 from hptransfer.drawing.cells import runs_beyond
 from hptransfer.evidence.additions import Addition
 from hptransfer.evidence.backtesting import Backtest
@@ -434,6 +435,7 @@ def track_record(material: Material) -> Section | None:
         [
             element("p", about),
             element("p", element("strong", material.backtest.verdict)),
+            legends.methods(priced_methods(material.backtest)),
             _figure(drawn),
             folded("The track record as a table", table("Excess loss at held-out scales", columns, rows)),
         ]
