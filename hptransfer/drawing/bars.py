@@ -75,7 +75,7 @@ def draw_factors(axes: Axes, figure: FactorFigure) -> None:
     axes.set_ylim(len(figure.classes) - 0.4, -0.6)
     low, high = (math.floor(axes.get_xlim()[0]), math.ceil(axes.get_xlim()[1]))
     ticks = range(low, high + 1, max(1, (high - low) // 8))
-    axes.set_xticks(list(ticks), [f"{2.0**tick:g}x" if abs(tick) < 4 else f"2^{tick}" for tick in ticks])
+    axes.set_xticks(list(ticks), [f"{2.0**tick:g}x" if abs(tick) <= 7 else f"2^{tick}" for tick in ticks])
     axes.set_xlabel("factor on the proxy's value")
     axes.tick_params(axis="y", length=0, colors=MUTED, labelcolor=INK)
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))

@@ -326,7 +326,7 @@ def factor_picture(material: Material) -> Picture | None:
     if material.factors is None:
         return None
     with canvas.styled():
-        drawn, axes = _axes((9.4, 0.34 * len(material.factors.classes) + 1.0), left=1.2, right=1.4)
+        drawn, axes = _axes((9.4, 0.46 * len(material.factors.classes) + 1.0), left=1.2, right=1.4)
         bars.draw_factors(axes, material.factors)
         svg = inline_svg(
             canvas.to_bytes(drawn, "svg"),
