@@ -113,6 +113,13 @@ def test_own_settings_win_over_defaults() -> None:
     assert result.seq_len == 1024
 
 
+def test_the_epsilon_of_a_sweep_is_that_of_the_plan() -> None:
+    """Its column is `epsilon`, a config says `eps`."""
+    law = fitted_law().model_copy(update={"setting": {"epsilon": 1e-15}})
+    settled = plan(law, BIG).recipe["eps"]
+    assert (settled.value, settled.origin.source) == (1e-15, f"as in the runs behind law {law.id}")
+
+
 def test_reach_says_how_far_outside() -> None:
     reach = plan(fitted_law(), BIG).reach
     assert reach["params"].factor == pytest.approx(7.0)

@@ -25,6 +25,9 @@ DEFAULTS: dict[str, str | float] = {
     "eps": 1e-8,
     "grad_clip": 1.0,
 }
+SWEEP_NAMES = {"eps": "epsilon"}
+"""What the column of a sweep is called where a plan has another name."""
+
 DECAY_FRACTION = (
     0.2  # of all steps, where the runs behind a law held the peak and do not say how they decayed
 )
@@ -85,10 +88,11 @@ def setting_number(law: Law, name: str, value: str | float) -> float:
 def settle(law: Law) -> dict[str, Settled]:
     """What the law's runs held fixed, else the default: value and origin by name."""
     own = f"as in the runs behind law {law.id}"
+    held = {name: law.setting.get(name, law.setting.get(SWEEP_NAMES.get(name, name))) for name in DEFAULTS}
     return {
-        name: Settled(law.setting[name], Origin(str(law.setting[name]), own))
-        if name in law.setting
-        else Settled(default, Origin(str(default), "default"))
+        name: Settled(default, Origin(str(default), "default"))
+        if (value := held[name]) is None
+        else Settled(value, Origin(str(value), own))
         for name, default in DEFAULTS.items()
     }
 

@@ -33,10 +33,13 @@ SETTINGS = (
 )  # fmt: skip
 """Columns that must not vary inside a sweep unless the user says so."""
 
+RECORDED = ("warmup_fraction", "final_lr_ratio")
+"""Columns with shares from 0 to 1 that plans take over where all runs agree; they may vary."""
+
 LABELS = ("run", "seed", "diverged", "state")
 """Columns that tell runs apart or mark them; known by name, not needed by the fit."""
 
-CANONICAL = tuple(dict.fromkeys((*QUANTITIES, *SETTINGS, *LABELS)))
+CANONICAL = tuple(dict.fromkeys((*QUANTITIES, *SETTINGS, *RECORDED, *LABELS)))
 
 NEEDED = ("params", "tokens", "lr", "loss")
 """Columns that a sweep cannot do without; tokens and params may also come from others."""

@@ -9,7 +9,7 @@ from itertools import compress
 import numpy as np
 
 from hptransfer.errors import FileError, plain
-from hptransfer.readers.columns import QUANTITIES, SETTINGS, ColumnMap, is_recognized
+from hptransfer.readers.columns import QUANTITIES, RECORDED, SETTINGS, ColumnMap, is_recognized
 from hptransfer.readers.tables import Chunk, ProblemLog, Table
 from hptransfer.readers.values import LabelColumn, numbers
 from hptransfer.readers.where import RowFilter
@@ -17,7 +17,7 @@ from hptransfer.sweep import AnyArray, BoolArray, FloatArray, IntArray, SetAside
 
 MAX_WATCHED = 100
 MAX_WATCHED_LABELS = 64
-LABEL_COLUMNS = (*SETTINGS, "seed", "diverged", "state")
+LABEL_COLUMNS = (*SETTINGS, *RECORDED, "seed", "diverged", "state")
 """Columns collected as labels: what must not vary, what makes two equal rows two runs, what marks a run."""
 
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 import numpy as np
 
 from hptransfer.errors import RefusalError, UsageError, did_you_mean, plain
-from hptransfer.readers.columns import SETTINGS, ColumnMap, quoted
+from hptransfer.readers.columns import RECORDED, SETTINGS, ColumnMap, quoted
 from hptransfer.readers.runs import RawRuns
 from hptransfer.readers.values import LabelColumn
 from hptransfer.sweep import FloatArray
@@ -32,6 +32,8 @@ def varying_settings(vary: Iterable[str], maps: Iterable[ColumnMap]) -> frozense
 def constant_settings(runs: RawRuns, *, vary: Collection[str]) -> dict[str, str | float]:
     """Return each setting's one value, for settings that have one and are not in `vary`.
 
+    Those of `columns.RECORDED` are left out where they vary or are no share from 0 to 1.
+
     Raises:  RefusalError naming all settings that vary, their values with counts, and the way out.
     """
     constant = {}
@@ -39,16 +41,30 @@ def constant_settings(runs: RawRuns, *, vary: Collection[str]) -> dict[str, str 
     for name in SETTINGS:
         if name in vary or name not in runs.codes:
             continue
-        codes = runs.codes[name]
-        counts = np.bincount(codes[codes != LabelColumn.UNKNOWN], minlength=len(runs.labels[name]))
-        present = {value: int(n) for value, n in zip(runs.labels[name], counts, strict=True) if n}
+        present = _present(runs, name)
         if len(present) > 1:
             complaints.append(_complaint(name, present))
         elif present:
             constant[name] = next(iter(present))
     if complaints:
         raise RefusalError("\n".join(complaints))
-    return constant
+    return constant | _recorded(runs)
+
+
+def _present(runs: RawRuns, name: str) -> dict[str | float, int]:
+    """Return the values of a setting with the number of runs that have each."""
+    codes = runs.codes[name]
+    counts = np.bincount(codes[codes != LabelColumn.UNKNOWN], minlength=len(runs.labels[name]))
+    return {value: int(n) for value, n in zip(runs.labels[name], counts, strict=True) if n}
+
+
+def _recorded(runs: RawRuns) -> dict[str, str | float]:
+    found: dict[str, str | float] = {}
+    for name in RECORDED:
+        values = list(_present(runs, name)) if name in runs.codes else []
+        if len(values) == 1 and isinstance(values[0], float) and 0 <= values[0] <= 1:
+            found[name] = values[0]
+    return found
 
 
 def unknown_settings(runs: RawRuns, constant: Collection[str]) -> tuple[tuple[str, str], ...]:

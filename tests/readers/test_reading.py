@@ -299,6 +299,21 @@ def test_a_constant_setting_is_recorded(text_file: TextFile) -> None:
     assert read_sweep(text_file(text)).setting == {"schedule": "cosine", "weight_decay": 0.1}
 
 
+@pytest.mark.parametrize(
+    ("column", "recorded"),
+    [
+        ([0.02] * N_RUNS, {"warmup_fraction": 0.02}),
+        ([0.02, 0.01] * (N_RUNS // 2), {}),
+        (["2 %"] * N_RUNS, {}),
+        ([2000] * N_RUNS, {}),  # steps under a wrong name
+    ],
+)
+def test_a_warm_up_is_recorded_where_all_runs_agree_and_refuses_nothing(
+    text_file: TextFile, column: list[object], recorded: dict[str, float]
+) -> None:
+    assert read_sweep(text_file(sweep_text(warmup_fraction=column))).setting == recorded
+
+
 def test_a_setting_that_varies_is_refused_with_a_way_out(text_file: TextFile) -> None:
     path = text_file(sweep_text(schedule=["cosine"] * 48 + ["wsd x"] * 24))
     with pytest.raises(RefusalError) as caught:
