@@ -39,6 +39,7 @@ COMMANDS = (
     "check",
     "schema",
     "backtest",
+    "batch",
     "compare",
     "report",
     "width",

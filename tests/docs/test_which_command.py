@@ -43,3 +43,6 @@ def test_every_command_has_a_situation() -> None:
     listed = reference.split("Commands:\n")[1].split("\n\n")[0]
     commands = set(re.findall(r"^  ([a-z]+)", listed, flags=re.MULTILINE)) - {"formats"}
     assert commands <= {command.split()[0] for command in COMMANDS}
+    assert all(f"## `hptransfer {command}`" in reference for command in commands), (
+        "COMMANDS in docs/generate.py"
+    )
