@@ -570,6 +570,10 @@ def _warnings_of_law(law: Law, values: Mapping[str, Any]) -> Iterator[Note]:
     if run_lr is not None and not PLAUSIBLE_LR[0] <= run_lr <= PLAUSIBLE_LR[1]:
         text = f"a peak LR of {run_lr:.3g} is not plausible: is the target what was meant, is the law whole?"
         yield Note(code="implausible-lr", message=text)
+    if run_lr is not None and law.peak_lr_cap is not None and run_lr >= law.peak_lr_cap:
+        whose = "the highest that was best in its sweep" if law.fit is not None else "its own bound"
+        text = f"law {law.id} would go above a peak LR of {law.peak_lr_cap:.3g}, {whose}: held there."
+        yield Note(code="lr-capped", message=text)
     if values["batch_tokens"] is None:
         held = f" (its runs held {short_count(law.batch_held)} tokens)" if law.batch_held else ""
         text = f"law {law.id} says nothing about the batch{held}: pin one with --batch-tokens."

@@ -94,6 +94,15 @@ def test_the_schedule_stays_below_the_highest_best_lr_of_the_sweep() -> None:
     assert planned.rounded.peak_lr == pytest.approx(law.peak_lr_cap, rel=1e-3)
 
 
+def test_a_plan_above_the_highest_best_lr_is_held_there_and_says_so() -> None:
+    law = fitted(power_sweep(Truth()))
+    large = Target(params=1e9, tokens=2e9, batch_tokens=float(4096 * SEQ_LEN))
+    held = plan(law, large)
+    assert held.peak_lr == law.peak_lr_cap
+    assert "lr-capped" in {note.code for note in held.warnings}
+    assert "lr-capped" not in {note.code for note in plan(law, TARGET).warnings}
+
+
 @pytest.mark.parametrize("truth", [Truth(batch=0.5), Truth(params=-0.3)], ids=["sqrt", "params"])
 def test_what_speaks_against_the_form_widens_the_interval_away_from_the_sweep(truth: Truth) -> None:
     """The truth lies in the interval where the form misses it by the most."""
