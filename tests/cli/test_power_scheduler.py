@@ -25,7 +25,7 @@ def searched(run: Run, tmp_path: Path) -> Run:
     """The program in a folder with a search whose truth is the paper's law."""
     sweep = power_sweep(Truth(), sizes=(12e6, 121e6), batches=(0.5, 1.0, 2.0))
     columns = (sweep.params, sweep.tokens, sweep.lr, sweep.batch_tokens, sweep.loss)
-    rows = [",".join(f"{value:.9g}" for value in row) for row in zip(*columns, strict=True)]  # type: ignore[arg-type]
+    rows = [",".join(f"{value:.9g}" for value in row) for row in zip(*columns, strict=True)]
     text = "\n".join(f"{row},{SEQ_LEN},mup" for row in rows)
     (tmp_path / "sweep.csv").write_text(
         f"params,tokens,lr,batch_tokens,loss,seq_len,parametrization\n{text}\n"
