@@ -18,6 +18,7 @@ from hptransfer.law import Law, TrackRecord
 from hptransfer.numerics.grid_loss import excess_at, smoothed_optimum
 from hptransfer.numerics.own_points import own_points
 from hptransfer.planning import Plan, Target, plan_targets
+from hptransfer.plans.prediction import takes_batch
 from hptransfer.published import published_law
 from hptransfer.quantities import short_count
 from hptransfer.stages import Progress
@@ -26,6 +27,7 @@ from hptransfer.sweep import BoolArray, FloatArray, Sweep, take_cells
 RECIPE = "near-optimal"
 RECIPE_NAME = "Step Law's recipe"
 KEPT_NAME = "keep the proxy's best"
+NEEDS_BATCH = "its LR is for a batch that is given, and a held-out cell with several does not give one."
 PUBLISHED = ("step-law",)
 HELD_OUT_SHARE = 1 / 3  # of the cells, counted from the top
 MIN_TRAINING_CELLS = 3
@@ -185,7 +187,11 @@ def _run(sweep: Sweep, split: Split, laws: Mapping[str, Callable[[Sweep], Law]])
     methods = []
     for name, make in laws.items():
         try:
-            plans = plan_targets(make(training), targets)
+            law = make(training)
+            if pinned is None and takes_batch(law):
+                methods.append(MethodResult(name, (), NEEDS_BATCH))
+                continue
+            plans = plan_targets(law, targets)
         except HptransferError as error:
             methods.append(MethodResult(name, (), str(error).splitlines()[0]))
             continue

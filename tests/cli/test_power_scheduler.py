@@ -52,3 +52,7 @@ def test_what_it_cannot_do_exits_2_and_says_why(searched: Run) -> None:
     assert (without_batch.code, "--batch-tokens B" in without_batch.err) == (2, True)
     plotted = searched(*FIT, "--force", "--plot", "law.png")
     assert (plotted.code, "has no such curves" in plotted.err) == (2, True)
+
+
+def test_a_backtest_does_not_guess_the_batch_that_the_form_leaves_open(searched: Run) -> None:
+    assert "its LR is for a batch that is given" in searched(*FIT, "-q", "--backtest").out
