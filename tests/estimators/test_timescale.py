@@ -85,6 +85,6 @@ def test_weight_decay_is_read_where_it_may_vary(tmp_path: Path, vary: tuple[str,
 
 def test_noisy_sweeps_give_it_within_its_interval(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(weight_decay_sections, "DRAWS", 60)
-    (_, exponent, _), (_, held, _) = weight_decay_sections.timescale_recovery()
+    (_, exponent, _), (_, held, _), _ = weight_decay_sections.timescale_recovery()
     assert float(exponent.split()[0]) == pytest.approx(EXPONENT, abs=0.05)
     assert 75 <= int(held.rstrip("%")) <= 100  # 90 %, four standard errors of 60 draws
