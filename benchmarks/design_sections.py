@@ -1,92 +1,97 @@
-"""Evidence for `hptransfer design`: designed against random runs of equal cost, on a real grid."""
+"""Evidence for `hptransfer design`: designed against random runs of equal cost, simulated and on real grids.
+
+    python benchmarks/design_sections.py [SEEDS]
+
+prints the simulated study by lattice, with more sweeps than the evidence table has time for.
+"""
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from design_labs import LATTICES, SURFACES, Grid, Lab, Simulated, cost_of, misguided
 
-from hptransfer.designing import FLOPS_PER_PARAM_TOKEN, GUESS_STD, State, begin, runs_a_cell
+from hptransfer.designing import FLOPS_PER_PARAM_TOKEN, runs_a_cell
 from hptransfer.errors import HptransferError
 from hptransfer.fitting import fit
-from hptransfer.law import Law, PowerLaw
+from hptransfer.guessing import GUESS, GUESS_STD, begin
+from hptransfer.law import Law
 from hptransfer.numerics.design import Candidates, choose_runs
-from hptransfer.numerics.grid_loss import excess_at
-from hptransfer.planning import Target, plan_targets
+from hptransfer.published import published_law
 from hptransfer.readers import read_sweep
-from hptransfer.sweep import BoolArray, FloatArray, IntArray, Sweep, part_of_sweep, take_cells
+from hptransfer.sweep import FloatArray, IntArray, take_cells
 
-PROJECT = Path(__file__).resolve().parents[1]
-STEP_LAW = PROJECT.parent / "shared/data/steplaw/dense_lr_bs_loss_upto_537M.csv"
-TRAINING_BELOW, HELD_OUT_ABOVE = 3e8, 4e8  # params
-STAGES = (12, 24, 48, 96)  # runs after which the law is refitted
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+STAGES = (12, 24, 48, 96)  # runs after which the guess is renewed
 REPORTED = STAGES[1:]
 SEEDS = 10
+SIMULATED_SEEDS = 2  # of each surface and lattice
+
+GRIDS: Mapping[str, tuple[str, Mapping[str, Any], tuple[float, float]]] = {
+    "Step Law": (
+        "steplaw/dense_lr_bs_loss_upto_537M.csv",
+        {"columns": {"loss": "smooth loss"}},
+        (3e8, 4e8),
+    ),
+    "OpenEuroLLM": (
+        "oellm_dense_english_upto_302M.csv",
+        {"columns": {"batch_seqs": "gbsz"}, "seq_len": 4096, "vary": ("beta2",)},
+        (2e8, 2e8),
+    ),
+}
+"""File, how it is read, and the params below which runs are for sale and above which plans are priced."""
 
 Row = tuple[str, str, str]
 
 
-def design_replay() -> Iterator[Row]:
-    """Runs of the smaller sizes are bought from the grid; the larger sizes price the plans."""
-    if not STEP_LAW.exists():
-        yield ("design replay", "not here: needs ../shared/data", "")
-        return
-    start = time.perf_counter()
-    sweep = read_sweep([str(STEP_LAW)], columns={"loss": "smooth loss"})
-    training = take_cells(sweep, sweep.cell_params < TRAINING_BELOW)
-    held_out = take_cells(sweep, sweep.cell_params > HELD_OUT_ABOVE)
-    designed: dict[int, list[float]] = defaultdict(list)
-    at_random: dict[int, list[float]] = defaultdict(list)
-    counts: dict[int, list[int]] = defaultdict(list)
-    flops: dict[int, list[float]] = defaultdict(list)
-    for seed in range(SEEDS):
-        rng = np.random.default_rng(seed)
-        for n_runs, taken, law in _designed(training, held_out, rng):
-            cost = float(_cost(training)[taken].sum())
-            drawn = _random(training, cost, rng)
-            flops[n_runs].append(cost)
-            counts[n_runs].append(int(drawn.sum()))
-            designed[n_runs].append(float("nan") if law is None else _priced(law, held_out))
-            at_random[n_runs].append(_excess(training, drawn, held_out))
-    for n_runs in REPORTED:
-        name = f"design replay: excess loss after {n_runs} runs ({np.mean(flops[n_runs]):.2g} FLOP)"
-        others = f"random of equal cost ({np.mean(counts[n_runs]):.0f} runs): {_summary(at_random[n_runs])}"
-        better = np.mean(np.less(designed[n_runs], at_random[n_runs]))
-        yield (name, _summary(designed[n_runs]), f"{others}; designed better in {better:.0%}")
-    everything = _excess(training, ~training.diverged, held_out)
-    yield (
-        f"design replay: all {training.n_runs} runs ({_cost(training).sum():.2g} FLOP)",
-        f"{everything:.3%}",
-        "",
-    )
-    yield ("design replay: time", f"{time.perf_counter() - start:.0f} s", "under 300 s")
+class Scores:
+    """Excess loss of designed and random runs, by number of runs designed."""
+
+    def __init__(self) -> None:
+        self.designed: dict[int, list[float]] = defaultdict(list)
+        self.random: dict[int, list[float]] = defaultdict(list)
+        self.counts: dict[int, list[int]] = defaultdict(list)
+        self.flops: dict[int, list[float]] = defaultdict(list)
+
+    def add(self, lab: Lab, guess: Law, rng: np.random.Generator) -> None:
+        """One designed sequence, and after each stage as many FLOP of random runs."""
+        for n_runs, rows in designed(lab, guess):
+            cost = float(cost_of(lab, rows).sum())
+            drawn = random_runs(lab, cost, rng)
+            self.designed[n_runs].append(priced(lab, rows))
+            self.random[n_runs].append(priced(lab, drawn))
+            self.counts[n_runs].append(len(drawn))
+            self.flops[n_runs].append(cost)
+
+    def rows(self, name: str) -> Iterator[Row]:
+        """Table rows, one a stage."""
+        for n_runs in self.designed:
+            better = np.mean(np.less(self.designed[n_runs], self.random[n_runs]))
+            yield (
+                f"{name}: excess loss after {n_runs} designed runs ({np.mean(self.flops[n_runs]):.2g} FLOP)",
+                summary(self.designed[n_runs]),
+                f"random of equal cost ({np.mean(self.counts[n_runs]):.0f} runs): "
+                f"{summary(self.random[n_runs])}; designed better in {better:.0%}",
+            )
 
 
-def _designed(
-    training: Sweep, held_out: Sweep, rng: np.random.Generator
-) -> Iterator[tuple[int, BoolArray, Law | None]]:
-    """Mask of the runs bought after each reported stage, and the law fitted to them; None where refused.
-
-    The first guess is a published law whose level is off by what published laws differ by.
-    """
-    largest = int((held_out.cell_params * held_out.cell_tokens).argmax())
-    target = Target(float(held_out.cell_params[largest]), float(held_out.cell_tokens[largest]))
-    cells = np.log(np.column_stack([training.cell_params, training.cell_tokens]))
-    runs = np.log(np.column_stack([training.lr, training.batch_tokens]))
-    taken = np.zeros(training.n_runs, dtype=np.bool_)
-    state = _misguided(begin(None, target), rng.normal(0.0, GUESS_STD, 2))
+def designed(lab: Lab, guess: Law) -> Iterator[tuple[int, IntArray]]:
+    """Rows of the runs made after each reported stage."""
+    cells, rows = lab.cells, np.empty(0, dtype=np.int64)
+    cost = cost_of_cells(lab)
     for n_runs in STAGES:
-        n_new = n_runs - int(taken.sum())
-        per_cell = runs_a_cell(n_new, len(cells))
-        free = np.flatnonzero(~taken & ~training.diverged)
-        usable = _nearest(state.points(cells, per_cell=per_cell), runs, training.cell, free)
-        cell = training.cell[usable]
-        offset = runs[usable] - state.guess(cells)[cell]
-        candidates = Candidates(cell, offset, _cost(training)[usable], repeatable=False)
+        n_new, first = n_runs - len(rows), len(rows) == 0
+        state = begin(lab.target, cells, None if first else lab.sweep(rows), guess)
+        most = runs_a_cell(n_new, len(cells), first=first)
+        offered = lab.offer(state.points(cells, per_cell=2 * most), rows, most)
+        cell, point = lab.runs(offered)
+        candidates = Candidates(cell, point - state.guess(cells)[cell], cost[cell], repeatable=False)
         chosen = choose_runs(
             candidates,
             state.question(cells),
@@ -94,80 +99,102 @@ def _designed(
             state.assumed,
             budget=np.inf,
             n_runs=n_new,
-            most_per_cell=per_cell,
+            most_per_cell=most,
         )
-        taken = taken.copy()
-        taken[usable[chosen]] = True
-        state = begin(part_of_sweep(training, taken), target)
+        rows = np.concatenate([rows, offered[chosen]])
         if n_runs in REPORTED:
-            yield n_runs, taken, None if state.notes else state.law
+            yield n_runs, rows
 
 
-def _nearest(wanted: FloatArray, runs: FloatArray, cell: IntArray, free: IntArray) -> IntArray:
-    """For each wanted point (n_cells, per_cell, 2), the nearest run of the grid that is still free."""
-    found: list[int] = []
-    for here, points in enumerate(wanted):
-        left = free[cell[free] == here].tolist()
-        for point in points:
-            distance = np.abs(runs[left] - point).sum(axis=1)
-            found.append(left.pop(int(distance.argmin())))
-    return np.array(found, dtype=np.int64)
+def cost_of_cells(lab: Lab) -> FloatArray:
+    """FLOP of one run in each cell, (n_cells,)."""
+    return np.asarray(FLOPS_PER_PARAM_TOKEN * np.exp(lab.cells.sum(axis=1)))
 
 
-def _misguided(state: State, off: FloatArray) -> State:
-    """The state with the levels of its laws moved by `off` (2,), natural logs."""
-
-    def moved(power: PowerLaw, by: float) -> PowerLaw:
-        return power.model_copy(update={"log_coefficient": power.log_coefficient + by})
-
-    assert state.law.peak_lr is not None
-    law = state.law.model_copy(update={"peak_lr": moved(state.law.peak_lr, float(off[0]))})
-    return replace(state, law=law, batch=moved(state.batch, float(off[1])))
-
-
-def _cost(sweep: Sweep) -> FloatArray:
-    return FLOPS_PER_PARAM_TOKEN * sweep.params * sweep.tokens
+def random_runs(lab: Lab, budget: float, rng: np.random.Generator) -> IntArray:
+    """Runs of the grid in random order, those left out that no longer fit the budget."""
+    order = lab.at_random(rng)
+    taken: list[int] = []
+    for row, cost in zip(order.tolist(), cost_of(lab, order).tolist(), strict=True):
+        if cost <= budget:
+            taken.append(row)
+            budget -= cost
+    return np.array(taken, dtype=np.int64)
 
 
-def _random(training: Sweep, budget: float, rng: np.random.Generator) -> BoolArray:
-    """Runs in random order, those left out that no longer fit the budget."""
-    cost, taken, left = _cost(training), np.zeros(training.n_runs, dtype=np.bool_), budget
-    for run in rng.permutation(np.flatnonzero(~training.diverged)).tolist():
-        if cost[run] <= left:
-            taken[run] = True
-            left -= cost[run]
-    return taken
-
-
-def _excess(training: Sweep, taken: BoolArray, held_out: Sweep) -> float:
-    """Mean excess loss of plans at the held-out cells; NaN where no law of LR and batch could be fitted."""
+def priced(lab: Lab, rows: IntArray) -> float:
+    """Mean excess loss of plans from the law of these runs; NaN where no law of LR and batch was fitted."""
     try:
-        law = fit(part_of_sweep(training, taken), resamples=0)
+        law = fit(lab.sweep(rows), resamples=0)
     except HptransferError:
         return float("nan")
-    return float("nan") if law.batch_tokens is None else _priced(law, held_out)
+    return float("nan") if law.batch_tokens is None else lab.excess(law)
 
 
-def _priced(law: Law, held_out: Sweep) -> float:
-    scales = zip(held_out.cell_params.tolist(), held_out.cell_tokens.tolist(), strict=True)
-    plans = plan_targets(law, [Target(*scale) for scale in scales])
-    excess = []
-    for cell, planned in enumerate(plans):
-        assert planned.peak_lr is not None
-        assert planned.batch_tokens is not None
-        runs = (held_out.cell == cell) & ~held_out.diverged
-        grid = np.log(held_out.lr[runs]), np.log(held_out.batch_tokens[runs]), held_out.loss[runs]
-        excess.append(excess_at(np.log([planned.peak_lr, planned.batch_tokens]), *grid).excess)
-    return float(np.mean(excess))
-
-
-def _summary(values: list[float]) -> str:
+def summary(values: list[float]) -> str:
+    """Mean, median and worst."""
     known = [value for value in values if np.isfinite(value)]
     refused = len(values) - len(known)
-    text = (
-        f"mean {np.mean(known):.3%}, median {np.median(known):.3%}, worst {max(known):.3%}" if known else "-"
-    )
+    text = "-"
+    if known:
+        text = f"mean {np.mean(known):.3%}, median {np.median(known):.3%}, worst {max(known):.3%}"
     return text + (f" ({refused} refused)" if refused else "")
 
 
-SECTIONS: dict[str, Callable[[], Iterator[Row]]] = {"design-replay": design_replay}
+def design_replay() -> Iterator[Row]:
+    """Runs of the smaller sizes are bought from real grids; the larger sizes price the plans.
+
+    The first guess is Step Law with its level off by what published laws differ by.
+    """
+    start = time.perf_counter()
+    for name, (file, reading, (below, above)) in GRIDS.items():
+        if not (DATA / file).exists():
+            yield (f"design replay, {name}", "not here: needs ../shared/data", "")
+            continue
+        sweep = read_sweep(str(DATA / file), **reading)
+        training = take_cells(sweep, sweep.cell_params < below)
+        lab = Grid(training, take_cells(sweep, sweep.cell_params > above))
+        scores = Scores()
+        for seed in range(SEEDS):
+            rng = np.random.default_rng(seed)
+            scores.add(lab, misguided(published_law(GUESS), rng.normal(0.0, GUESS_STD, 2)), rng)
+        yield from scores.rows(f"design replay, {name}")
+        everything = priced(lab, lab.usable)
+        yield (f"design replay, {name}: all {len(lab.usable)} runs", f"{everything:.3%}", "")
+    yield ("design replay: time", f"{time.perf_counter() - start:.0f} s", "under 300 s")
+
+
+def simulated_scores(lattices: Iterable[str], seeds: int) -> Scores:
+    """Simulated training of known truth; designed runs are made where they are asked for."""
+    scores = Scores()
+    for lattice in lattices:
+        for surface in SURFACES:
+            for seed in range(seeds):
+                lab = Simulated(surface, lattice, seed)
+                scores.add(lab, published_law(GUESS), np.random.default_rng(seed))
+    return scores
+
+
+def design_simulated() -> Iterator[Row]:
+    """A few sweeps of every surface and lattice."""
+    start = time.perf_counter()
+    name = f"design, {len(SURFACES) * len(LATTICES) * SIMULATED_SEEDS} simulated sweeps"
+    yield from simulated_scores(LATTICES, SIMULATED_SEEDS).rows(name)
+    yield ("design, simulated: time", f"{time.perf_counter() - start:.0f} s", "under 300 s")
+
+
+def main() -> None:
+    """Print the simulated study by lattice."""
+    seeds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
+    for lattice in LATTICES:
+        for row in simulated_scores((lattice,), seeds).rows(lattice):
+            print(" | ".join(row), flush=True)
+
+
+SECTIONS: dict[str, Callable[[], Iterator[Row]]] = {
+    "design-replay": design_replay,
+    "design-simulated": design_simulated,
+}
+
+if __name__ == "__main__":
+    main()

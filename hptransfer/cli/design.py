@@ -50,8 +50,8 @@ def command(
     """Propose proxy runs expected to tell most about a target's peak LR and batch for their compute.
 
     With --sweep, runs that add most to what it holds; without, a first sweep. Shows cost, and the 90 %
-    interval to expect at the target before and after. Nothing is started. Experimental: in a replay on
-    real runs, designed runs did not beat random ones of equal cost (docs/which-runs.md).
+    interval to expect at the target before and after. Nothing is started. Experimental: better than
+    random runs of equal cost in simulation, not always on real grids (docs/which-runs.md).
     """
     from hptransfer.cli import render
     from hptransfer.cli.progress import progress_bar

@@ -23,9 +23,10 @@ UNKNOWN_FLOOR = 1.0
 """Precision of a floor of which nothing is known: log loss within one of a guess."""
 
 KNOWN_FLOOR = 1e8
-OPENING_RUNS = 3
-"""Runs until a cell has shown floor and optimum. Until then a run is judged as though the floor were known:
-the first runs of a cell pay off only together, and a choice one run at a time would never begin."""
+OPENING_RUNS = N_LOCAL
+"""Runs until a cell has shown optimum, floor and curvature, as many as it has unknowns. Until then a run is
+judged as though the floor were known: the first runs of a cell pay off only together, and a choice one run at
+a time would never begin."""
 
 PLASTIC_NUMBER = 1.3247179572447460  # real root of x**3 = x + 1
 
