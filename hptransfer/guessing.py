@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from statistics import fmean
 
 import numpy as np
 
+from hptransfer.anchoring import comparable_laws, in_scale
 from hptransfer.estimators.common import Runs, count_levels, usable_runs
 from hptransfer.estimators.priors import WEAK, exponent_prior
-from hptransfer.law import Law
+from hptransfer.law import Law, PowerLaw
 from hptransfer.numerics.arrays import FloatArray
 from hptransfer.numerics.design import Assumptions, Knowledge, Question, gather, space_filling
 from hptransfer.numerics.recentring import Belief, Observed, updated
@@ -22,7 +24,7 @@ from hptransfer.plans.prediction import predict_log
 from hptransfer.published import published_law
 from hptransfer.sweep import Sweep
 
-GUESS = "step-law"
+REFERENCE = "step-law"
 GUESS_STD = math.log(3.0) / 1.645
 """Of the level of a published law somewhere else, natural logs: published laws differ by about 3 times."""
 
@@ -117,14 +119,33 @@ class State:
         return self.guess(cells)[:, None] + offset
 
 
+def middle_of_published_laws() -> Law:
+    """Step Law and the published laws that are comparable with it, averaged in logs: a power law as well.
+
+    One law alone can be off to one side: Step Law's LR is about three times that of the others.
+    """
+    reference = published_law(REFERENCE)
+    middle = {name: _mean_power(reference, name) for name in ("peak_lr", "batch_tokens")}
+    return reference.model_copy(update={"id": "published-laws", "title": "mean of published laws", **middle})
+
+
+def _mean_power(reference: Law, name: str) -> PowerLaw:
+    """The mean of one part of the comparable laws, in params and tokens."""
+    laws = [getattr(law, name) for law in (reference, *comparable_laws(reference, name))]
+    powers = [in_scale(power) for power in laws]
+    exponents = {axis: fmean(power.exponents[axis] for power in powers) for axis in powers[0].exponents}
+    level = fmean(power.log_coefficient for power in powers)
+    return powers[0].model_copy(update={"log_coefficient": level, "exponents": exponents})
+
+
 def begin(target: Target, cells: FloatArray, sweep: Sweep | None = None, guess: Law | None = None) -> State:
     """What is known before the next run.
 
     Args:    cells: (n_cells, 2), log params and log tokens of runs to come; guess: a law of LR and batch in
-             params and tokens to start from, Step Law unless given.
+             params and tokens to start from, the middle of the published ones unless given.
     Raises:  RefusalError where a loss is not positive.
     """
-    law = guess or published_law(GUESS)
+    law = guess or middle_of_published_laws()
     if sweep is None:
         centre = np.asarray(cells.mean(axis=0))
         prior = _prior(law, centre, parametrization=None)

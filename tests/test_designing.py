@@ -7,8 +7,8 @@ import pytest
 
 from hptransfer.designing import design, parse_target
 from hptransfer.errors import RefusalError, UsageError
+from hptransfer.guessing import middle_of_published_laws
 from hptransfer.planning import Target, plan
-from hptransfer.published import published_law
 from hptransfer.sweep import Sweep, sweep_from_arrays
 from tests.sweeps import exact_sweep, grid_cells, rebuilt
 
@@ -45,7 +45,7 @@ def test_a_first_sweep_has_four_cells_with_three_runs_each() -> None:
 
 
 def test_a_first_sweep_lies_on_both_sides_of_the_published_optimum() -> None:
-    law = published_law("step-law")
+    law = middle_of_published_laws()
     away = []
     runs = design(TARGET, budget_flops=1e20).runs
     for run in runs:
@@ -93,7 +93,7 @@ def test_many_runs_have_repeats_with_seeds_of_their_own() -> None:
 
 def test_a_sweep_is_heeded() -> None:
     found = design(TARGET, budget_flops=1e20, sweep=ples_sweep())
-    assert found.guess == "step-law and 60 runs"
+    assert found.guess == "published-laws and 60 runs"
     assert found.flops <= 1e20
     low, high = found.before.peak_lr
     assert low < 0.1896 * 7e9**-0.734 * 1e12**0.342 < high
@@ -105,7 +105,7 @@ def test_too_small_a_sweep_still_gets_a_design() -> None:
         **{name: getattr(sweep, name)[:5] for name in ("params", "tokens", "lr", "batch_tokens", "loss")}
     )
     found = design(TARGET, budget_flops=1e20, sweep=one)
-    assert found.guess == "step-law and 5 runs"
+    assert found.guess == "published-laws and 5 runs"
     assert found.runs
 
 
@@ -117,7 +117,7 @@ def test_a_sweep_that_says_nothing_leaves_the_published_guess() -> None:
         **{name: getattr(sweep, name)[alike] for name in ("params", "tokens", "lr", "batch_tokens", "loss")}
     )
     found = design(TARGET, budget_flops=1e20, sweep=one)
-    assert found.guess == "step-law"
+    assert found.guess == "published-laws"
     assert "more than one LR" in found.notes[0]
     assert found.runs
 

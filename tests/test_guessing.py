@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hptransfer.guessing import GUESS_STD, REACH, State, begin
+from hptransfer.law import Law
 from hptransfer.numerics.arrays import FloatArray
 from hptransfer.planning import Target, plan
 from hptransfer.published import published_law
@@ -27,12 +28,25 @@ def batch_reach(state: State) -> FloatArray:
     return np.asarray(np.abs(away[..., 1]).max(axis=1))
 
 
-def test_without_runs_the_guess_is_the_published_law() -> None:
-    state = begin(TARGET, CELLS)
+def planned(law: Law) -> FloatArray:
+    """Log LR and log batch that the law plans at `CELLS`, (4, 2), compute taken as 6 params tokens."""
+    targets = [
+        Target(params, tokens, flops_per_token=6 * params) for params, tokens in np.exp(CELLS).tolist()
+    ]
+    plans = [plan(law, target, rounding="none") for target in targets]
+    return np.log([[found.peak_lr or np.nan, found.batch_tokens or np.nan] for found in plans])
+
+
+def test_without_runs_the_guess_is_the_law_given() -> None:
     law = published_law("step-law")
-    plans = [plan(law, Target(*cell), rounding="none") for cell in np.exp(CELLS).tolist()]
-    expected = np.log([[found.peak_lr or np.nan, found.batch_tokens or np.nan] for found in plans])
-    np.testing.assert_allclose(state.guess(CELLS), expected, atol=1e-6)
+    np.testing.assert_allclose(begin(TARGET, CELLS, guess=law).guess(CELLS), planned(law), atol=1e-6)
+
+
+def test_by_default_it_is_the_mean_of_logs_of_comparable_published_laws() -> None:
+    """Decayed, AdamW, standard parametrization, batch re-tuned, in scale alone, on runs of their own."""
+    laws = [published_law(name) for name in ("step-law", "deepseek-llm", "moonlight", "openeurollm")]
+    expected = np.mean([planned(law) for law in laws], axis=0)
+    np.testing.assert_allclose(begin(TARGET, CELLS).guess(CELLS), expected, atol=1e-3)
 
 
 def test_runs_move_the_guess_to_their_optima() -> None:
@@ -58,7 +72,7 @@ def test_another_law_may_be_the_guess() -> None:
             "peak_lr": law.peak_lr.model_copy(update={"log_coefficient": law.peak_lr.log_coefficient + 1})
         }
     )
-    difference = begin(TARGET, CELLS, guess=moved).guess(CELLS) - begin(TARGET, CELLS).guess(CELLS)
+    difference = begin(TARGET, CELLS, guess=moved).guess(CELLS) - begin(TARGET, CELLS, guess=law).guess(CELLS)
     np.testing.assert_allclose(difference, [[1.0, 0.0]] * len(CELLS), atol=1e-9)
 
 

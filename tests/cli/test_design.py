@@ -35,7 +35,7 @@ def test_a_first_sweep_filled_in_is_the_next_sweep(run: Run, tmp_path: Path) -> 
     again = run("design", *TARGET, "--sweep", "done.csv", "--json")
     assert again.code == 0, again.err
     content = json.loads(again.out)
-    assert content["guess"] == "step-law and 12 runs"
+    assert content["guess"] == "published-laws and 12 runs"
     assert content["flops"] <= 1e20
 
 
