@@ -6,6 +6,7 @@ a sweep of some rows, `excess` prices a law at the targets.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -17,7 +18,6 @@ from hptransfer.numerics.bowls import linex
 from hptransfer.numerics.grid_loss import excess_at
 from hptransfer.planning import Target, plan_targets
 from hptransfer.plans.prediction import predict_log
-from hptransfer.published import published_law
 from hptransfer.sweep import BoolArray, FloatArray, IntArray, Sweep, part_of_sweep, sweep_from_arrays
 
 REACHABLE = 1.0  # steps of the grid between a wanted point and the run that stands for it
@@ -125,13 +125,14 @@ def _planned(law: Law, targets: list[Target]) -> FloatArray:
 # ------------------------------------------------------------------------------------- simulated training
 
 SURFACES = ("quadratic", "skewed", "diverging", "bent laws", "flat tails")
-LATTICES = {
+Lattice = tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...], tuple[float, ...]]
+LATTICES: Mapping[str, Lattice] = {
     "3 x 3": ((6e7, 1.2e8, 2.4e8), (2e9, 6e9, 1.8e10), (4.8e8, 9.6e8), (1e10, 8e10)),
     "2 x 4": ((2.1e8, 2.7e8), (4e9, 1.2e10, 2.2e10, 9e10), (4.3e8, 5.4e8), (1e10, 5e10)),
 }
 """Params and tokens of the proxies, then of the targets; every size at every horizon."""
 
-LEVEL_STD = np.log(3.0) / 1.645  # of the true level about Step Law's: what published laws differ by
+LEVEL_STD = np.log(3.0) / 1.645  # of the true level about a law's: what published laws differ by
 OWN_STD, NOISE_STD, NOISE_GROWTH = 0.1, 0.0012, 0.05
 GRID_LR, GRID_BATCH = (np.log(2) / 2, 12), (np.log(1.6), 10)  # step, levels
 
@@ -140,29 +141,30 @@ GRID_LR, GRID_BATCH = (np.log(2) / 2, 12), (np.log(1.6), 10)  # step, levels
 class Simulated:
     """Training whose optima follow laws of its own, with a bowl of one of the `SURFACES`.
 
-    A level off by what published laws differ by, exponents about as wide as published ones, each cell off
-    the law by 10 % and deeper or shallower by 20 %. Its grid surrounds the true optima.
+    A level off from a law's by what published laws differ by, exponents about as wide as published ones, each
+    cell off the law by 10 % and deeper or shallower by 20 %. Its grid surrounds the true optima.
     """
 
     surface: str
-    lattice: str
+    lattice: Lattice
     seed: int
+    about: Law  # what the true level is drawn about
     cell: IntArray = field(init=False)
     points: FloatArray = field(init=False)
     loss: FloatArray = field(init=False)
 
     def __post_init__(self) -> None:
         rng = np.random.default_rng([self.seed, SURFACES.index(self.surface)])
-        params, tokens, *larger = LATTICES[self.lattice]
+        params, tokens, *larger = self.lattice
         self.cells = np.log([(n, d) for n in params for d in tokens])
         self.targets = [Target(n, d) for n in larger[0] for d in larger[1]]
         self.target = self.targets[-1]
         self.centre = self.cells.mean(axis=0)
         logs = {"params": self.centre[0], "tokens": self.centre[1]}
-        guess = published_law("step-law")
-        assert guess.peak_lr is not None
-        assert guess.batch_tokens is not None
-        middle = [float(predict_log(power, logs, np)) for power in (guess.peak_lr, guess.batch_tokens)]
+        assert self.about.peak_lr is not None
+        assert self.about.batch_tokens is not None
+        powers = (self.about.peak_lr, self.about.batch_tokens)
+        middle = [float(predict_log(power, logs, np)) for power in powers]
         self.level = np.array(middle) + LEVEL_STD * rng.standard_normal(2)
         self.exponents = rng.normal([[-0.5, 0.15], [0.0, 0.52]], [[0.2, 0.2], [0.1, 0.08]])
         self.bend = 0.06 * rng.choice([-1.0, 1.0]) if self.surface == "bent laws" else 0.0
@@ -177,7 +179,7 @@ class Simulated:
             np.empty((0, 2)),
             np.empty(0),
         )
-        self.grid = self._make(*self._lattice_runs())
+        self.grid = self.make(*self._lattice_runs())
 
     def optima(self, logs: FloatArray) -> FloatArray:
         """True log LR* and log batch* of the laws, (n, 2), at log params and log tokens (n, 2)."""
@@ -205,7 +207,7 @@ class Simulated:
         cell = np.repeat(np.arange(len(middle)), lr[0].size)
         return cell, np.column_stack([lr.ravel(), batch.ravel()])
 
-    def _make(self, cell: IntArray, points: FloatArray) -> IntArray:
+    def make(self, cell: IntArray, points: FloatArray) -> IntArray:
         """Make runs and return their rows; far above the best LR they diverge."""
         u, v = (points - (self.optima(self.cells) + self.own)[cell]).T
         excess = self.bowl(u, v) * self.depth[cell]
@@ -226,7 +228,7 @@ class Simulated:
     def offer(self, wanted: FloatArray, taken: IntArray, most: int) -> IntArray:  # noqa: ARG002
         """Every wanted point can be run."""
         points = wanted[:, :most]
-        return self._make(np.repeat(np.arange(len(points)), points.shape[1]), points.reshape(-1, 2))
+        return self.make(np.repeat(np.arange(len(points)), points.shape[1]), points.reshape(-1, 2))
 
     def at_random(self, rng: np.random.Generator) -> IntArray:
         """See `Lab`."""

@@ -17,12 +17,13 @@ from typing import Any
 import numpy as np
 from design_labs import LATTICES, SURFACES, Grid, Lab, Simulated, cost_of, misguided
 
-from hptransfer.designing import FLOPS_PER_PARAM_TOKEN, runs_a_cell
+from hptransfer.designing import FLOPS_PER_PARAM_TOKEN, Design, design, runs_a_cell
 from hptransfer.errors import HptransferError
 from hptransfer.fitting import fit
-from hptransfer.guessing import GUESS_STD, begin
+from hptransfer.guessing import GUESS_STD, begin, middle_of_published_laws
 from hptransfer.law import Law
 from hptransfer.numerics.design import Candidates, choose_runs
+from hptransfer.planning import Target
 from hptransfer.published import published_law
 from hptransfer.readers import read_sweep
 from hptransfer.sweep import FloatArray, IntArray, take_cells
@@ -33,6 +34,8 @@ REPORTED = STAGES[1:]
 SEEDS = 10
 SIMULATED_SEEDS = 2  # of each surface and lattice
 GUESSED = "step-law"  # what simulated truth is drawn about
+TARGET, BUDGET, COVERAGE_SEEDS = Target(7e9, 1e12), 1e20, 40
+QUANTITIES = ("peak_lr", "batch_tokens")
 
 GRIDS: Mapping[str, tuple[str, str, Mapping[str, Any], tuple[float, float]]] = {
     "Step Law": (
@@ -169,12 +172,12 @@ def design_replay() -> Iterator[Row]:
 
 def simulated_scores(lattices: Iterable[str], seeds: int) -> Scores:
     """Simulated training of known truth; designed runs are made where they are asked for."""
-    scores = Scores()
+    scores, law = Scores(), published_law(GUESSED)
     for lattice in lattices:
         for surface in SURFACES:
             for seed in range(seeds):
-                lab = Simulated(surface, lattice, seed)
-                scores.add(lab, published_law(GUESSED), np.random.default_rng(seed))
+                lab = Simulated(surface, LATTICES[lattice], seed, law)
+                scores.add(lab, law, np.random.default_rng(seed))
     return scores
 
 
@@ -184,6 +187,33 @@ def design_simulated() -> Iterator[Row]:
     name = f"design, {len(SURFACES) * len(LATTICES) * SIMULATED_SEEDS} simulated sweeps"
     yield from simulated_scores(LATTICES, SIMULATED_SEEDS).rows(name)
     yield ("design, simulated: time", f"{time.perf_counter() - start:.0f} s", "under 300 s of an idle core")
+
+
+def design_coverage() -> Iterator[Row]:
+    """How often expected intervals of first sweeps hold the true optimum at the target."""
+    for n_runs in (12, 24):
+        proposed = design(TARGET, budget_flops=BUDGET, n_runs=n_runs)
+        held = np.array([_held(proposed, s, seed) for s in SURFACES[:3] for seed in range(COVERAGE_SEEDS)])
+        before, after = (" / ".join(f"{share:.0%}" for share in row) for row in held.mean(axis=0))
+        name = f"design, {n_runs} first runs: true LR / batch in the expected interval, {len(held)} trainings"
+        yield (name, f"before {before}, after {after}", "90 %")
+
+
+def _held(proposed: Design, surface: str, seed: int) -> FloatArray:
+    """Whether the intervals before, and one as wide as after about the renewed guess, hold LR and batch."""
+    sizes, horizons = ({getattr(run, name) for run in proposed.runs} for name in ("params", "tokens"))
+    lattice = (tuple(sorted(sizes)), tuple(sorted(horizons)), (TARGET.params,), (TARGET.tokens,))
+    lab = Simulated(surface, lattice, seed, middle_of_published_laws())
+    scale = np.log([[run.params, run.tokens] for run in proposed.runs])
+    cell = np.abs(scale[:, None] - lab.cells).sum(axis=2).argmin(axis=1)
+    rows = lab.make(cell, np.log([[run.lr, run.batch_tokens] for run in proposed.runs]))
+    state = begin(TARGET, lab.cells, lab.sweep(rows))
+    truth, guess = (optima(state.target_logs[None])[0] for optima in (lab.optima, state.guess))
+    ends = np.log(
+        [[getattr(part, name) for name in QUANTITIES] for part in (proposed.before, proposed.after)]
+    )
+    middle = np.stack([ends[0].mean(axis=1), guess])
+    return np.asarray(np.abs(truth - middle) <= np.ptp(ends, axis=2) / 2, dtype=np.float64)
 
 
 def main() -> None:
@@ -197,6 +227,7 @@ def main() -> None:
 SECTIONS: dict[str, Callable[[], Iterator[Row]]] = {
     "design-replay": design_replay,
     "design-simulated": design_simulated,
+    "design-coverage": design_coverage,
 }
 
 if __name__ == "__main__":

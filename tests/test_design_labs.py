@@ -8,12 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hptransfer.published import published_law
 from hptransfer.sweep import take_cells
 from tests.sweeps import exact_sweep, grid_cells
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
 from design_labs import LATTICES, SURFACES, Grid, Simulated
+
+STEP_LAW = published_law("step-law")
 
 
 def small_grid() -> Grid:
@@ -24,7 +27,7 @@ def small_grid() -> Grid:
 @pytest.mark.parametrize("surface", SURFACES)
 @pytest.mark.parametrize("lattice", LATTICES)
 def test_simulated_training_is_best_at_its_optimum(surface: str, lattice: str) -> None:
-    lab = Simulated(surface, lattice, seed=0)
+    lab = Simulated(surface, LATTICES[lattice], 0, STEP_LAW)
     u, v = (a.ravel() for a in np.meshgrid(np.linspace(-2, 2, 9), np.linspace(-2, 2, 9)))
     assert lab.bowl(np.zeros(1), np.zeros(1))[0] == 0
     assert (lab.bowl(u, v) >= 0).all()
@@ -32,7 +35,7 @@ def test_simulated_training_is_best_at_its_optimum(surface: str, lattice: str) -
 
 
 def test_its_grid_surrounds_the_true_optima() -> None:
-    lab = Simulated("quadratic", "3 x 3", seed=1)
+    lab = Simulated("quadratic", LATTICES["3 x 3"], 1, STEP_LAW)
     cell, point = lab.runs(lab.grid)
     away = point - lab.optima(lab.cells)[cell]
     for here in range(len(lab.cells)):
@@ -41,7 +44,7 @@ def test_its_grid_surrounds_the_true_optima() -> None:
 
 
 def test_simulated_runs_are_made_where_they_are_asked_for() -> None:
-    lab = Simulated("skewed", "2 x 4", seed=2)
+    lab = Simulated("skewed", LATTICES["2 x 4"], 2, STEP_LAW)
     wanted = lab.optima(lab.cells)[:, None] + np.linspace(-1, 1, 4)[:, None]
     rows = lab.offer(wanted, np.empty(0, dtype=np.int64), most=3)
     cell, point = lab.runs(rows)
