@@ -129,12 +129,12 @@ def random_runs(lab: Lab, budget: float, rng: np.random.Generator) -> IntArray:
 
 
 def priced(lab: Lab, rows: IntArray) -> float:
-    """Mean excess loss of plans from the law of these runs; NaN where no law of LR and batch was fitted."""
+    """Mean excess loss of plans from the law of these runs; NaN where it cannot answer."""
     try:
         law = fit(lab.sweep(rows), resamples=0)
-    except HptransferError:
+        return float("nan") if law.batch_tokens is None else lab.excess(law)
+    except HptransferError:  # too few cells, or one size for all
         return float("nan")
-    return float("nan") if law.batch_tokens is None else lab.excess(law)
 
 
 def summary(values: list[float]) -> str:
