@@ -69,8 +69,8 @@ def _express_mup(recipe: Recipe, draft: Draft) -> None:
     if widths is None or widths.rule_set != RULE_SET or widths.base_width is None:
         return
     draft.fields |= {"use-mup": True, "mup-base-hidden-size": widths.base_width}
-    hidden = recipe.groups.get("hidden")
-    if hidden is not None and hidden.init_std is not None:
+    hidden = (recipe.groups or {}).get("hidden")
+    if hidden is not None and hidden.init_std is not None and widths.width:
         spread = (widths.width / widths.base_width) ** 0.5  # that Megatron divides by itself
         draft.fields["init-method-std"] = float(f"{hidden.init_std * spread:.12g}")
     if widths.base_head_dim is not None:
