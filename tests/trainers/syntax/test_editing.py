@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hptransfer.errors import InputError
@@ -64,6 +64,7 @@ def _set(text: str, syntax: Syntax, fields: dict[str, Scalar]) -> str:
 
 
 @given(drawn=changes(), indent=st.sampled_from([None, 1, 2, 4]))
+@settings(deadline=None)
 def test_json_is_what_its_parser_sees_with_the_fields_set(
     drawn: tuple[dict[str, Any], dict[str, Scalar], dict[str, Any]], indent: int | None
 ) -> None:
@@ -75,6 +76,7 @@ def test_json_is_what_its_parser_sees_with_the_fields_set(
 
 
 @given(drawn=changes(), flow=st.sampled_from([True, False, None]), windows=st.booleans())
+@settings(deadline=None)
 def test_yaml_is_what_its_parser_sees_with_the_fields_set(
     drawn: tuple[dict[str, Any], dict[str, Scalar], dict[str, Any]], flow: bool | None, windows: bool
 ) -> None:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hptransfer.errors import InputError
@@ -24,6 +24,7 @@ trees = st.recursive(
 
 @pytest.mark.parametrize("syntax", [JSON, YAML, LENIENT_YAML], ids=lambda syntax: syntax.name)
 @given(tree=st.dictionaries(names, trees, min_size=1, max_size=4))
+@settings(deadline=None)
 def test_composed_text_has_the_same_fields(syntax: Syntax, tree: dict[str, object]) -> None:
     fields = _flat(tree)
     source = syntax.parse(syntax.compose(fields, ["a comment"]), "x")
@@ -31,6 +32,7 @@ def test_composed_text_has_the_same_fields(syntax: Syntax, tree: dict[str, objec
 
 
 @given(tree=st.dictionaries(names, trees, min_size=1, max_size=4))
+@settings(deadline=None)
 def test_json_and_yaml_agree_with_their_own_parsers(tree: dict[str, object]) -> None:
     fields = _flat(tree)
     assert _flat(json.loads(JSON.compose(fields, []))) == fields
@@ -49,6 +51,7 @@ def _flat(tree: object, path: str = "") -> dict[str, Scalar]:
 
 
 @given(text=st.from_regex(r"[-+]?[0-9_.]{1,6}([eE][-+]?[0-9]{1,2})?|[a-zA-Z~]{1,5}", fullmatch=True))
+@settings(deadline=None)
 def test_bare_words_are_what_pyyaml_takes_them_for(text: str) -> None:
     try:
         theirs = yaml.safe_load(text)
