@@ -180,6 +180,7 @@ OLMO_CORE = Format(
     proven={
         "own parser": "test_olmo_core.py::test_the_parser_takes_every_value",
         "LR curve": "test_olmo_core.py::test_its_scheduler_gives_the_planned_lr_at_every_step",
+        "tensor classes": "test_tensor_classes.py::test_olmo_cores_optimizer_has_every_tensor_classs_values",
     },
     holds_groups=True,
     usage="TransformerTrainModuleConfig.from_dict(json.load(open(FILE))['train_module'])",

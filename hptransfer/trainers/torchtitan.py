@@ -253,6 +253,7 @@ TORCHTITAN_PY = replace(
     proven={
         "own parser": "test_torchtitan.py::test_its_classes_take_every_value",
         "LR curve": "test_torchtitan.py::test_its_scheduler_is_ours_with_the_warm_up_one_step_ahead",
+        "tensor classes": "test_tensor_classes.py::test_torchtitans_optimizer_has_every_tensor_classs_values",
     },
     usage="Trainer.Config(..., optimizer=optimizer, lr_scheduler=lr_scheduler, training=training), from FILE",
 )
