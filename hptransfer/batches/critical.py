@@ -27,6 +27,7 @@ SOURCE = "McCandlish's hyperbola (arXiv:1812.06162, Eq. 2.11) fitted to runs at 
 MIN_LRS = 3  # tried at a batch, for its best one to lie inside
 MIN_CLUSTERS = 3  # cells, or runs, that an interval rests on
 MIN_BATCHES = 3
+MOST_MODELS = 12  # each brings a curve of its own to the fit, whose time grows with their cube
 SAME_BATCH = 0.02  # natural logs
 EXPONENT_SPAN = math.log(3.0)  # of tokens, from which the critical batch's own exponent is fitted
 NEIGHBOURS = 2  # batches to either side of a cell's best that place its best batch
@@ -165,7 +166,8 @@ def critical_batch_of_points(points: BatchPoints, *, left_out: Sequence[str] = (
         raise RefusalError(msg)
     costly = _costly_side(points)
     comparable = _comparable(points, costly)
-    used = points.take(comparable)
+    spare = _beyond_most_models(points, comparable)
+    used = points.take(comparable & ~spare)
     _require_enough(points, used)
     n_runs = len(np.unique(used.run))
     spread = float(np.ptp(np.log(used.tokens)))
@@ -178,6 +180,9 @@ def critical_batch_of_points(points: BatchPoints, *, left_out: Sequence[str] = (
         [f"{cheap} points below their cell's best batch, where a larger one costs nothing"] if cheap else []
     )
     texts += [f"{lone} points of models with one number of tokens, or one batch"] if lone else []
+    texts += (
+        [f"{int(spare.sum())} points of models beyond the {MOST_MODELS} with most"] if spare.any() else []
+    )
     return CriticalBatch(
         law=law,
         levels=tuple(_levels(used, fitted, law)),
@@ -268,6 +273,13 @@ def _comparable(points: BatchPoints, costly: BoolArray) -> BoolArray:
         if not several:
             keep[rows] = False
     return keep
+
+
+def _beyond_most_models(points: BatchPoints, rows: BoolArray) -> BoolArray:
+    """Points of models beyond the MOST_MODELS with most of the marked ones; of equals the larger stay."""
+    models, first, counts = np.unique(points.model[rows], return_index=True, return_counts=True)
+    order = np.lexsort([-points.params[rows][first], -counts])
+    return rows & np.isin(points.model, models[order[MOST_MODELS:]])
 
 
 def _count(log_values: FloatArray) -> int:

@@ -84,6 +84,20 @@ def test_the_order_of_runs_does_not_matter() -> None:
     assert mixed.log_coefficient == pytest.approx(critical_batch(sweep).law.log_coefficient, rel=1e-6)
 
 
+def test_with_very_many_models_the_best_covered_take_part() -> None:
+    """Thirteen sizes and one point less at the smallest: that one stays out, and is counted."""
+    points = [table(one_loss=False) for _ in range(13)]
+    sizes = np.repeat(1e8 * 2.0 ** np.arange(13), len(points[0]))
+    batch, tokens, loss = (
+        np.concatenate([getattr(one, name) for one in points]) for name in ("batch_tokens", "tokens", "loss")
+    )
+    many = points_from_runs(params=sizes, batch_tokens=batch, tokens=tokens, loss=loss)
+    found = critical_batch_of_points(many.take(np.arange(len(many)) > 0))
+    assert found.left_out == ("35 points of models beyond the 12 with most",)
+    assert len({level.params for level in found.levels}) == 12
+    assert min(level.params for level in found.levels) == 2e8
+
+
 def table(*, one_loss: bool) -> BatchPoints:
     """Tuned runs of one model on a hyperbola with B_crit = 1e6: at one loss, or along their curves."""
     batch = np.repeat([1.25e5, 2.5e5, 5e5, 1e6, 2e6, 4e6], 1 if one_loss else 6)
