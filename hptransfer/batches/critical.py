@@ -39,10 +39,7 @@ about what noise in the choice of each cell's best batch can feign."""
 
 @dataclass(frozen=True)
 class Level:
-    """One loss of one model on its hyperbola; steps are optimizer steps.
-
-    `beyond`: times the largest batch of the points lies below (above 1) the critical one.
-    """
+    """One loss of one model on its hyperbola: fewest tokens and fewest optimizer steps that reach it."""
 
     params: float
     loss: float
