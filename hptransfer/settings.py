@@ -93,6 +93,7 @@ class TargetSettings(Part):
     tokens: Amount
     params_kind: ParamsKind = "unspecified"
     batch_tokens: Amount | None = None  # pinned
+    batch_rule: Text | None = None  # how the LR follows the batch, as `plan --batch-rule` has it
     rounding: Rounding = "pow2"
     seq_len: Count | None = None
     width: Count | None = None

@@ -151,6 +151,7 @@ def provenance_of(config: TrainConfig) -> dict[str, float | str]:
         "params": target.params,
         "params_kind": target.params_kind,
         "tokens": target.tokens,
+        **({} if config.plan.batch_rule is None else {"batch_rule": config.plan.batch_rule}),
     }
 
 

@@ -52,6 +52,19 @@ def test_a_config_planned_by_a_rule_checks_clean_and_an_edit_of_the_rule_shows(
     assert run("check", "c.yaml").code == 1
 
 
+def test_a_trainers_config_is_held_to_the_rule_it_was_planned_by(run: Run, tmp_path: Path) -> None:
+    """Linear from 827K to 8Mi tokens is 3 times the square root's LR: off the law, were the rule not told."""
+    machine = ("--world-size", "8", "--micro-batch", "4", "--seq-len", "2048")
+    rule = ("--batch-tokens", "8Mi", "--batch-rule", "linear")
+    assert run(*STEP_LAW, *rule, "--format", "nanogpt", *machine, "-o", "train.py").code == 0
+    terms = ("--world-size", "8", "--seq-len", "2048", "--select", "off-law-lr")
+    assert run("check", "train.py", *terms).code == 0
+    config = tmp_path / "train.py"
+    assert '"batch_rule": "linear"' in config.read_text()
+    config.write_text(config.read_text().replace('"batch_rule": "linear"', '"batch_rule": "sqrt"'))
+    assert run("check", "train.py", *terms).code == 1
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
