@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hptransfer.law import Law
+from hptransfer.law import Law, PowerLaw
 
 ACCEPTABLE = 0.0025  # excess loss, as a fraction
 _NAME = f"batch_tokens_within_{ACCEPTABLE}"
@@ -58,6 +58,16 @@ def three_batches(law: Law, values: Mapping[str, Any]) -> ThreeBatches:
         critical_overhead=law.critical_overhead,
         tokens_min=values["tokens_min"],
     )
+
+
+def critical_formula(power: PowerLaw) -> str:
+    """Write a fitted critical batch with its numbers; E_min is the fewest tokens that reach the loss.
+
+    >>> critical_formula(PowerLaw(log_coefficient=math.log(96.46), exponents={"tokens": 0.462}))
+    '96.46 * E_min^0.462 tokens'
+    """
+    growth = "".join(f" * E_min^{exponent:.3f}" for exponent in power.exponents.values())
+    return f"{math.exp(power.log_coefficient):.4g}{growth} tokens"
 
 
 def _span(values: Mapping[str, Any], name: str) -> Span | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
@@ -72,11 +71,3 @@ def _doubts(found: CriticalBatch | None) -> Iterator[Note]:
             "about tokens^0.46): hold it near these tokens only."
         )
         yield Note(code="critical-batch-constant", message=text)
-
-
-def hyperbola_formula(found: CriticalBatch) -> str:
-    """Write the critical batch with its numbers."""
-    level = math.exp(found.law.log_coefficient)
-    if not found.law.exponents:
-        return f"{short_count(level)} tokens"
-    return f"{level:.4g} * E_min^{found.law.exponents['tokens']:.3f}"

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from hptransfer.batches.study import hyperbola_formula
+from hptransfer.batches.sizes import critical_formula
 from hptransfer.cli.render import count, folded, interval, table
 from hptransfer.quantities import short_count
 
@@ -71,7 +71,9 @@ def _show_critical(found: CriticalBatch) -> None:
     columns = ("loss#", "critical batch#", "90 % interval", "tokens, least#", "steps, least#")
     table("Critical batch, in tokens", ("params#", *columns) if several else columns, rows)
     print(
-        folded(f"B_crit = {hyperbola_formula(found)}; a loss takes E_min (1 + B / B_crit) tokens at batch B.")
+        folded(
+            f"B_crit = {critical_formula(found.law)}; a loss takes E_min (1 + B / B_crit) tokens at batch B."
+        )
     )
     print(
         folded(

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TextIO
 
+from hptransfer.batches.sizes import critical_formula
 from hptransfer.cli.render import count, ratio, rough, say, table
 from hptransfer.errors import plain
 from hptransfer.losses.law import loss_formula
@@ -31,6 +32,7 @@ def show_law(law: Law, *, stream: TextIO) -> None:
     table(f"Law {plain(law.id)}: {plain(law.title)}", ("", "term", "value#", "90 % interval"), rows, stream)
     if law.loss is not None:
         say(f"Loss of a well-tuned run = {loss_formula(law.loss)}\n", stream)
+    _show_batch(law, stream)
     if law.fit is None:
         return
     cells = (
@@ -97,6 +99,18 @@ def _show_power_scheduler(law: Law, record: Fit, tests: PowerSchedulerTests, str
 
 def _bounded(value: float, interval: tuple[float, float]) -> tuple[str, str]:
     return f"{value:+.3f}", f"{interval[0]:+.3f} to {interval[1]:+.3f}"
+
+
+def _show_batch(law: Law, stream: TextIO) -> None:
+    """Print how the LR follows the batch, and the critical batch, where the runs showed them."""
+    texts = []
+    if law.fit is not None and law.fit.lr_batch is not None:
+        texts.append(f"Best LR at fixed params and tokens: {law.fit.lr_batch.verdict}.")
+    if law.critical_batch is not None:
+        formula = critical_formula(law.critical_batch)
+        texts.append(f"Critical batch = {formula}, E_min the fewest that reach the loss.")
+    if texts:
+        say("\n".join(texts) + "\n", stream)
 
 
 def _show_shares(record: Fit, stream: TextIO) -> None:
