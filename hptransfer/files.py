@@ -51,7 +51,8 @@ def read_text(path: str, *, max_bytes: int = 64 * 2**20, keep_mark: bool = False
     except OSError as error:
         raise FileError(path, f"cannot be read: {(error.strerror or str(error)).lower()}.") from None
     if len(content) > max_bytes:
-        raise FileError(path, f"is larger than {max_bytes // 2**20} MiB, which no such file should be.")
+        bound = f"{max_bytes // 2**20} MiB" if max_bytes >= 2**20 else f"{max_bytes // 2**10} KiB"
+        raise FileError(path, f"is larger than {bound}, which no such file should be.")
     try:
         return content.decode("utf-8" if keep_mark else "utf-8-sig")
     except UnicodeDecodeError as error:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hptransfer.cli.talk import Talk
     from hptransfer.trainers import Format, Machine, Output, Recipe
 
-MAX_BASE_BYTES: Final = 2**20  # no config is larger, and YAML is read at a tenth of that a second
+MAX_BASE_BYTES: Final = 2**18  # configs are a tenth of it, and YAML of this size is edited in seconds
 
 
 @dataclass(frozen=True)

@@ -38,8 +38,8 @@ def merged_config(
     Raises:  InputError when the base is not of the format's syntax, holds a field twice, or would change or
              mean something else than is shown; as `draft_of`.
     """
-    machine = machine_of_base(machine, base, form, name)
-    before = form.syntax.parse(base, name)
+    before = _parsed(base, form, name)
+    machine = _machine_of(interpret(before, form, machine), machine)
     draft = draft_of(recipe, form, machine)
     trimmed = _trimmed(before, form, draft)
     values = draft.fields | dict.fromkeys(inherited(trimmed, draft.fields, draft.only))
@@ -59,9 +59,16 @@ def machine_of_base(machine: Machine, base: str, form: Format, name: str) -> Mac
 
     Raises:  InputError when the base is empty or not of the format's syntax.
     """
+    return _machine_of(interpret(_parsed(base, form, name), form, machine), machine)
+
+
+def _parsed(base: str, form: Format, name: str) -> Source:
     if not base.strip():
         raise unusable(name, None, "is empty. Leave out --base to write a whole config.")
-    reading = interpret(form.syntax.parse(base, name), form, machine)
+    return form.syntax.parse(base, name)
+
+
+def _machine_of(reading: Reading, machine: Machine) -> Machine:
     said = {key: reading.values[key] for key in ("world_size", "micro_batch") if key in reading.values}
     own = {
         key: int(value.value)

@@ -147,7 +147,7 @@ def _unchanged(run: Run, file: Path, said: str, *arguments: str) -> None:
             b"optimizer: &o\n  init_args: {lr: 1}\nsecond:\n  <<: *o\n",
             "second.init_args.lr: shares its place in this file with what the plan sets, through an anchor",
         ),
-        (b"a: " + b"x" * base_options.MAX_BASE_BYTES, "run.yaml: is larger than 1 MiB"),
+        (b"a: " + b"x" * base_options.MAX_BASE_BYTES, "run.yaml: is larger than 256 KiB"),
     ],
 )
 def test_bases_that_cannot_be_used_are_refused(run: Run, base: Path, content: bytes, said: str) -> None:
