@@ -72,7 +72,7 @@ def show(
     if json:
         render.print_json(_content(law_id))
     else:
-        print(law_page(law_id, entries()[law_id]).rstrip())
+        render.say(law_page(law_id, entries()[law_id]).rstrip())
     Talk(quiet=quiet).then(f"hptransfer plan --law {law_id} --params 7e9 --tokens 1e12")
 
 

@@ -203,12 +203,16 @@ def show_param_groups(groups: ParamGroups) -> None:
     fields = ("lr", "init_std", "multiplier", "weight_decay", "eps", "update_scale")
     used = [name for name in fields if any(name in one.formulas for one in groups.groups.values())]
     rows = (
-        (class_name, *(_with_formula(one, name) for name in used))
+        (class_name, *(_value(one, name) for name in used), _formulas(one, used))
         for class_name, one in groups.groups.items()
     )
-    table(f"Tensor classes ({model.rule_set}; {model.source})", ("class", *(f"{n}#" for n in used)), rows)
-    say(f"Attention logits: {ratio(model.attention_scale)} = {model.attention_scale_formula}.")
-    say(f"Residual branch: {ratio(model.residual_multiplier)} = {model.residual_formula}.\n")
+    table(
+        f"Tensor classes ({model.rule_set}; {model.source})",
+        ("class", *(f"{n}#" for n in used), "where~"),
+        rows,
+    )
+    say(f"Attention logits: {_equation(model.attention_scale, model.attention_scale_formula)}.")
+    say(f"Residual branch: {_equation(model.residual_multiplier, model.residual_formula)}.\n")
     chosen = ", ".join(f"{name}={choice}" for name, choice in model.chosen.items())
     if groups.alternatives:
         others = (row for item in groups.alternatives for row in _alternative_rows(item))
@@ -226,12 +230,19 @@ def _alternative_rows(item: Alternative) -> Iterable[tuple[str, ...]]:
         yield (f"{item.option}={item.choice}", name, text, ", ".join(sharing), item.said_by)
 
 
-def _with_formula(group: Group, name: str) -> str:
-    if name not in group.formulas:
-        return "-"
-    formula = group.formulas[name]
-    value = ratio(getattr(group, name))
-    return value if formula == "1" else f"{value} ({formula})"
+def _value(group: Group, name: str) -> str:
+    return ratio(getattr(group, name)) if name in group.formulas else "-"
+
+
+def _formulas(group: Group, names: Iterable[str]) -> str:
+    """What the values of a class were multiplied by, where by anything."""
+    said = {name: group.formulas[name] for name in names if group.formulas.get(name, "1") != "1"}
+    return ", ".join(f"{name} x {formula}" for name, formula in said.items())
+
+
+def _equation(value: float | None, formula: str) -> str:
+    """A value and its formula, as far as there are two things to say."""
+    return formula if value is None or ratio(value) == formula else f"{ratio(value)} = {formula}"
 
 
 def _plan_rows(plan: Plan) -> Iterable[tuple[str, ...]]:
@@ -255,7 +266,8 @@ def _plan_rows(plan: Plan) -> Iterable[tuple[str, ...]]:
     for name, (value, origin) in simple.items():
         yield (name, value, "", around.get(name, ""), whose(origin))
     for name, option in plan.schedule_options.items():
-        text = count(option) if name == "decay_steps" and isinstance(option, float) else plain(option)
+        text = ratio(option) if isinstance(option, float) else plain(option)
+        text = count(option) if name == "decay_steps" and isinstance(option, float) else text
         yield (name, text, "", "", whose("decay_steps" if name == "decay_steps" else "schedule"))
     for name, settled in plan.recipe.items():
         if name not in ("warmup_fraction", "final_lr_ratio"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from hptransfer.cli.render import number, ratio, say, signed, table
+from hptransfer.cli.render import count, number, ratio, say, signed, table
 from hptransfer.errors import plain
 
 if TYPE_CHECKING:
@@ -42,17 +42,15 @@ def show_shapes(contents: Sequence[dict[str, Any]], *, seq_len: int) -> None:
     rows = (
         (
             *(str(one[name]) for name in ("width", "depth", "heads", "kv_heads", "head_dim", "ffn")),
+            *(count(one["params"][name]) for name in ("non_embedding", "total")),
+            f"{one['flops_per_token']:.3e}",
+            count(one["params"]["active"]),
             f"{one['aspect']:.3g}",
-            *(
-                "-" if one["params"][name] is None else f"{one['params'][name]:,}"
-                for name in ("non_embedding", "total", "active")
-            ),
-            f"{one['flops_per_token']:.4g}",
         )
         for one in contents
     )
-    sizes = ("width#", "depth#", "heads#", "kv heads#", "head dim#", "ffn#", "aspect#")
-    counted = ("non-embedding#", "total#", "active#", "FLOP per token#")
+    sizes = ("width#", "depth#", "heads#", "kv heads#", "head dim#", "ffn#")
+    counted = ("non-embedding#", "total#", "FLOP per token#", "active~", "aspect~")
     table(f"Shapes (biases not counted; FLOP at {seq_len} tokens a sequence)", (*sizes, *counted), rows)
 
 
