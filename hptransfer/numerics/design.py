@@ -28,6 +28,9 @@ OPENING_RUNS = N_LOCAL
 judged as though the floor were known: the first runs of a cell pay off only together, and a choice one run at
 a time would never begin."""
 
+ALIKE = 0.05
+"""Natural log of sizes, or horizons, that count as one."""
+
 PLASTIC_NUMBER = 1.3247179572447460  # real root of x**3 = x + 1
 
 COST_EXPONENT = 0.4
@@ -181,8 +184,9 @@ def choose_runs(
         if not candidates.repeatable:
             allowed &= chosen == 0
         begun = allowed & ((runs > 0) & (runs < OPENING_RUNS))[candidates.cell]
-        if begun.any():  # one or two runs of a cell tell nothing without the third
-            allowed = begun
+        # A few runs of a cell tell nothing without the rest.
+        apart = _apart(allowed, candidates.cell, asked.scale, opened=runs > 0)
+        allowed = begun if begun.any() else apart
         if not allowed.any():
             break
         gain = (
@@ -197,6 +201,19 @@ def choose_runs(
         left -= candidates.cost[best]
         order.append(best)
     return np.array(order, dtype=np.int64)
+
+
+def _apart(allowed: BoolArray, cell: IntArray, scale: FloatArray, *, opened: BoolArray) -> BoolArray:
+    """Once two cells are open at one size, or one horizon, only others are allowed, where there are any.
+
+    The prior may leave little to gain from a second size close by, and without one there is no law to move.
+    """
+    for level in scale.T:
+        seen = level[opened]
+        if len(seen) >= 2 and np.ptp(seen) < ALIKE:
+            other = allowed & (np.abs(level[cell] - seen[0]) >= ALIKE)
+            allowed = other if other.any() else allowed
+    return allowed
 
 
 def _gains(

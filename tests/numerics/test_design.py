@@ -135,3 +135,15 @@ def test_a_cell_that_was_begun_is_opened_before_another_is() -> None:
         candidates, ASKED, nothing_known(), ASSUMED, budget=1e3, n_runs=2 * N_LOCAL, most_per_cell=N_LOCAL
     )
     assert sorted(np.bincount(cell[chosen], minlength=4).tolist()) == [0, 0, N_LOCAL, N_LOCAL]
+
+
+def test_a_third_cell_is_of_another_size_however_little_that_tells() -> None:
+    """Sizes so close that the prior on their exponent leaves nothing to gain from the second."""
+    scale = np.array([[0.0, -2.0], [0.0, 0.0], [0.0, 2.0], [0.1, 0.0]])
+    asked = Question(scale, np.array([3.0, 3.0]), np.diag([1.0, 1e6, 11.0, 1.0, 1e6, 44.0]))
+    cost = np.array([1.0, 1.0, 1.0, 1e3])[all_candidates().cell]
+    candidates = Candidates(all_candidates().cell, all_candidates().offset, cost, repeatable=True)
+    chosen = choose_runs(
+        candidates, asked, nothing_known(), ASSUMED, budget=1e6, n_runs=3 * N_LOCAL, most_per_cell=N_LOCAL
+    )
+    assert candidates.cell[chosen[-1]] == 3
