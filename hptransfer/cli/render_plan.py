@@ -136,7 +136,7 @@ def show_plan(
 
 
 def show_batches(batches: ThreeBatches) -> None:
-    """Print optimal, acceptable and critical batch, those that the law knows."""
+    """Print optimal, acceptable and critical batch, where the law knows more than the first."""
     rows = []
     if batches.optimal_tokens is not None:
         optimal = (count(batches.optimal_tokens), interval(batches.optimal_interval, short_count))
@@ -152,7 +152,7 @@ def show_batches(batches: ThreeBatches) -> None:
         rows.append(
             ("critical", *critical, f"{1 + batches.critical_overhead:g}x the fewest tokens for a loss")
         )
-    if rows:
+    if len(rows) > 1:
         table("Batches, in tokens per step", ("", "batch#", "90 % interval", "what it is"), rows)
 
 
