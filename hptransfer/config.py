@@ -6,7 +6,7 @@ warm-up in tokens, steps in optimizer steps, LR and weight decay as AdamW in PyT
 
 The schedule is that of `hptransfer schedule`: its name (`schedule`), `warmup_steps`, `final_lr_ratio`, and
 what else its kind takes under `schedule_options`, such as `decay: linear` and `decay_steps: 2000` (updates).
-`plan_schedules.schedule_of` makes it callable.
+`plans.schedules.schedule_of` makes it callable.
 """
 
 from __future__ import annotations

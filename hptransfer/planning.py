@@ -73,7 +73,7 @@ class Target:
     """Where to train: params (count), tokens, and what the user pins.
 
     `batch_tokens` pins the batch (tokens); `batch_rule` names how the LR follows the batch, as
-    `batch_rules.read_rule` has it. The rest is needed by some laws only: `width` and `depth`, or
+    `batches.rules.read_rule` has it. The rest is needed by some laws only: `width` and `depth`, or
     `flops_per_token`, by laws in C = M * tokens; `loss` (nats per token), `active_ratio` (active over all
     experts) and `experts` (count) by laws that have them as inputs.
     """

@@ -1,7 +1,7 @@
 """How a plan's LR follows a batch that is not the law's best one: which rule, why that one, what it moves.
 
 The law's own conditional optimum LR*(params, tokens, batch) where its runs showed it; else a rule of
-`batch_rules`, the default one for the optimizer unless the user names another.
+`rules`, the default one for the optimizer unless the user names another.
 """
 
 from __future__ import annotations

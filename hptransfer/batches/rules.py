@@ -1,7 +1,7 @@
 """How the best LR moves with the batch when params and tokens are fixed: the published rules, as data.
 
 A rule is a function of the batch, known up to a constant: it carries an LR that is best at one batch to
-another batch. Nothing here knows of laws or plans; `batch_following` chooses among these rules and a law's
+another batch. Nothing here knows of laws or plans; `following` chooses among these rules and a law's
 own conditional optimum. Functions take an arithmetic `xp` (plain floats or numpy): one target and many share
 them.
 """

@@ -1,8 +1,9 @@
 """Loss as a function of the learning rates seen so far: two laws, their features and their fits.
 
 An LR path is an array of shape (last_step + 1,): the learning rate of every step, index 0 included.
-`lr_annealing` (Tissue et al. 2024, arXiv:2408.11029) takes the path with its warm-up flattened to the peak;
-`multi_power` (Luo et al. 2025, arXiv:2503.12811) takes it as it was. Swapping that costs up to 0.14 nats.
+LR annealing (Tissue et al. 2024, arXiv:2408.11029) takes the path with its warm-up flattened to the peak;
+the Multi-Power Law (Luo et al. 2025, arXiv:2503.12811) takes it as it was. Swapping that costs up to
+0.14 nats.
 """
 
 from __future__ import annotations
