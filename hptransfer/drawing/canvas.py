@@ -22,7 +22,6 @@ else:
 
 FORMATS: Final = ("png", "svg", "pdf")
 DPI: Final = 200
-POINTS_PER_INCH: Final = 72.0
 
 STYLE: Final[dict[str, Any]] = {
     "font.family": "sans-serif",

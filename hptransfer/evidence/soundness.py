@@ -112,7 +112,6 @@ def _design(n: FloatArray, d: FloatArray, *, quadratic: bool, constant: bool) ->
     return np.column_stack(columns)
 
 
-QUADRATIC_COLUMNS = 6
 LEAST_SPARE_CELLS = 3  # beyond the columns of a line, for a cell to be held against the others
 
 
