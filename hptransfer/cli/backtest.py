@@ -10,7 +10,7 @@ from hptransfer.cli import completing
 from hptransfer.cli.groups import with_groups
 from hptransfer.cli.options import Force, Json, NoProgress, Quiet
 from hptransfer.cli.plotting import Plot, require_plot, save_plot
-from hptransfer.cli.sweep_options import Files, SweepOptions
+from hptransfer.cli.sweep_options import Files, SweepOptions, fit_line
 from hptransfer.cli.talk import Talk
 from hptransfer.errors import UsageError
 
@@ -77,7 +77,10 @@ def command(
     if choose:
         with progress_bar("comparing forms", wanted=not (quiet or no_progress)) as report:
             selection = select_form(sweep, seed=seed, progress=report)
-        _show_selection(selection, files[0], json=json, talk=talk)
+        _show_selection(selection, json=json)
+        best = selection.chosen
+        forms = (f"--estimator {best.estimator}", f"--prior {best.prior}")
+        talk.then(fit_line(files, options.reading(), *forms))
         return
     with progress_bar("holding out the largest scales", wanted=not (quiet or no_progress)) as report:
         result = backtest(
@@ -97,11 +100,13 @@ def command(
         from hptransfer.drawing.plots import backtest_plot
 
         save_plot(backtest_plot(result), plot, force=force, inputs=options.inputs(files), talk=talk)
-    talk.then(f"hptransfer fit {files[0]} -o law.json")
+    tested = [] if estimator is None else [f"--estimator {estimator}"]
+    tested += [] if prior == "weak" else [f"--prior {prior}"]
+    talk.then(fit_line(files, options.reading(), *tested))
 
 
-def _show_selection(selection: Selection, file: str, *, json: bool, talk: Talk) -> None:
-    """Compare forms, and name the fit line of the one to use."""
+def _show_selection(selection: Selection, *, json: bool) -> None:
+    """Compare forms."""
     from dataclasses import asdict
 
     from hptransfer.cli import render, render_loss
@@ -110,5 +115,3 @@ def _show_selection(selection: Selection, file: str, *, json: bool, talk: Talk) 
         render.print_json(asdict(selection))
     else:
         render_loss.show_selection(selection)
-    chosen = selection.chosen
-    talk.then(f"hptransfer fit {file} --estimator {chosen.estimator} --prior {chosen.prior} -o law.json")

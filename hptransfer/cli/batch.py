@@ -8,7 +8,7 @@ import typer
 
 from hptransfer.cli.groups import with_groups
 from hptransfer.cli.options import Json, Quiet
-from hptransfer.cli.sweep_options import Files, SweepOptions
+from hptransfer.cli.sweep_options import Files, SweepOptions, fit_line
 from hptransfer.cli.talk import Talk
 
 EXAMPLE = "Example: hptransfer batch sweep.csv"
@@ -56,4 +56,4 @@ def command(
         render_batch.show_study(study)
     talk.warn(notes)
     if study.critical is not None and not tuned:
-        talk.then(f"hptransfer fit {' '.join(files)} -o law.json")
+        talk.then(fit_line(files, options.reading()))

@@ -83,6 +83,7 @@ def command(
     from hptransfer.curves.record import refuse_gaps
     from hptransfer.curves.study import study_curves
     from hptransfer.files import write_text
+    from hptransfer.readers.columns import quoted
     from hptransfer.readers.curves import read_curves
 
     talk = Talk(quiet=quiet)
@@ -116,4 +117,4 @@ def command(
 
         save_plot(curves_plot(curves_figure(curves, study)), plot, force=force, inputs=[file], talk=talk)
     talk.warn(study.warnings)
-    talk.then(f"hptransfer curves {file} --predict cosine --predict wsd:decay=1-sqrt --predict d2z")
+    talk.then(f"hptransfer curves {quoted(file)} --predict cosine --predict wsd:decay=1-sqrt --predict d2z")

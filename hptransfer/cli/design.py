@@ -58,6 +58,7 @@ def command(
     from hptransfer.designing import design, design_to_dict, parse_target
     from hptransfer.files import write_text
     from hptransfer.quantities import parse_positive
+    from hptransfer.readers.columns import quoted
     from hptransfer.run_lists import FORMATS, files_of
 
     talk = Talk(quiet=quiet)
@@ -78,7 +79,7 @@ def command(
         talk.say(f"note: {plain(note, limit=400)}")
     for path, text in files_of(found, output, wanted) if output else ():
         talk.wrote(write_text(path, text, force=force, inputs=options.inputs(sweep or [])), path)
-    files = " ".join([*(sweep or []), output or "runs.csv"])
+    files = " ".join(map(quoted, [*(sweep or []), output or "runs.csv"]))
     talk.say("train these, fill in their loss, then fit:")
     talk.then(f"hptransfer fit {files}")
 

@@ -6,7 +6,7 @@ import typer
 
 from hptransfer.cli.groups import with_groups
 from hptransfer.cli.options import Json, Quiet
-from hptransfer.cli.sweep_options import Files, ReadingOptions
+from hptransfer.cli.sweep_options import Files, ReadingOptions, fit_line
 from hptransfer.cli.talk import Talk
 
 EXAMPLE = "Example: hptransfer doctor sweep.csv"
@@ -39,7 +39,7 @@ def command(
     if diagnosis is not None:
         found.additions = additions(diagnosis)
         if diagnosis.best.verdict is not Verdict.NOTHING:
-            found.fit = report.fit_line(files, seen, diagnosis)
+            found.fit = fit_line(files, report.reading_of_part(seen, diagnosis.best))
     if json:
         print_json(report.content(found))
     else:

@@ -9,7 +9,6 @@ from typing import Any
 
 from hptransfer.cli.blocks import show_heat
 from hptransfer.cli.render import count, rough, say, table
-from hptransfer.cli.sweep_options import reading_options
 from hptransfer.errors import plain
 from hptransfer.evidence.additions import Addition
 from hptransfer.evidence.diagnosis import (
@@ -51,12 +50,6 @@ def diagnosis_of(seen: Survey) -> Diagnosis | None:
         others={header: Column(codes, seen.other_labels[header]) for header, codes in seen.others.items()},
         can_exclude_params=all("params" in mapped.columns for mapped in seen.maps),
     )
-
-
-def fit_line(files: Sequence[str], survey: Survey, diagnosis: Diagnosis) -> str:
-    """The exact command that fits the best part of the sweep."""
-    options = reading_options(reading_of_part(survey, diagnosis.best))
-    return " ".join(["hptransfer fit", *map(quoted, files), *options, "-o law.json"])
 
 
 def next_step(report: Report) -> str:

@@ -34,6 +34,7 @@ def command(
     from hptransfer.cli.options import pairs
     from hptransfer.evidence.diagnosis import Verdict
     from hptransfer.files import STANDARD_STREAM, write_text
+    from hptransfer.readers.columns import quoted
     from hptransfer.readers.mapping import Reading
     from hptransfer.readers.starter import starter_map
     from hptransfer.readers.survey import survey
@@ -47,7 +48,8 @@ def command(
     talk.wrote(write_text(target, starter_map(seen, chosen), force=force, inputs=files), target)
     if target != STANDARD_STREAM:
         can_fit = diagnosis is not None and diagnosis.best.verdict is not Verdict.NOTHING
-        talk.then(f"hptransfer {'fit' if can_fit else 'doctor'} {' '.join(files)} --map {target}")
+        command = ["hptransfer", "fit" if can_fit else "doctor", *files, "--map", target]
+        talk.then(" ".join(map(quoted, command)))
 
 
 def _beside(file: str) -> str:

@@ -52,6 +52,7 @@ def command(
     from hptransfer.losses.law import forecast
     from hptransfer.quantities import parse_positive
     from hptransfer.readers import read_loss_points
+    from hptransfer.readers.columns import quoted
 
     if (params is None) != (tokens is None):
         msg = "a target needs both --params and --tokens, such as --params 7e9 --tokens 1e12."
@@ -73,9 +74,10 @@ def command(
     else:
         render_loss.show_loss_law(law, target=target, backtest=backtest)
     talk.warn(notes)
+    names = " ".join(map(quoted, files))
     if target is None:
-        talk.then(f"hptransfer loss {files[0]} --params 7e9 --tokens 1e12")
+        talk.then(f"hptransfer loss {names} --params 7e9 --tokens 1e12")
     elif backtest is None:
-        talk.then(f"hptransfer loss {files[0]} --hold-out 4")
+        talk.then(f"hptransfer loss {names} --hold-out 4")
     else:
-        talk.then(f"hptransfer doctor {files[0]}, for a law of the LR and the batch as well")
+        talk.then(f"hptransfer doctor {names}, for a law of the LR and the batch as well")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -151,6 +151,13 @@ def _conditions(options: Iterable[str]) -> tuple[dict[str, str], tuple[tuple[str
             msg = f"--where: got {plain(option)!r}, need NAME=VALUE or NAME!=VALUE."
             raise UsageError(msg)
     return pairs(wanted, "--where"), tuple(unwanted)
+
+
+def fit_line(files: Sequence[str], reading: Reading, *more: str) -> str:
+    """The command that fits files as they were read, quoted for a shell; `more`: options beside those."""
+    from hptransfer.readers.columns import quoted
+
+    return " ".join(["hptransfer fit", *map(quoted, files), *reading_options(reading), *more, "-o law.json"])
 
 
 def reading_options(reading: Reading) -> list[str]:

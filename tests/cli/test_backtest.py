@@ -25,3 +25,13 @@ def test_select_form_names_the_fit_line_to_use(run: Run) -> None:
     assert chosen.code == 0
     assert "(chosen)" in chosen.out
     assert "fit sweep.csv --estimator" in chosen.err
+
+
+def test_the_next_command_fits_what_was_tested(run: Run) -> None:
+    assert run("simulate", "-o", "sweep.csv").code == 0
+    done = run(
+        "backtest", "sweep.csv", "--estimator", "near-optimal", "--params-kind", "total", "--resamples", "0"
+    )
+    assert done.err.splitlines()[-1] == (
+        "next: hptransfer fit sweep.csv --params-kind total --estimator near-optimal -o law.json"
+    )

@@ -35,6 +35,15 @@ def test_a_sweep_answers_both_questions(run: Run, tmp_path: Path) -> None:
     assert len(content["critical_batch"]["levels"]) == 9
 
 
+def test_the_next_command_reads_the_sweep_as_it_was_read(run: Run, tmp_path: Path) -> None:
+    """A copied line must fit the rows that were studied, from a file whose name has blanks in it."""
+    name = write(tmp_path / "my sweep.csv", known_sweep(noise=0.0005))
+    shown = run("batch", name, "--params-kind", "total", "--where", "tokens!=1")
+    assert shown.err.splitlines()[-1] == (
+        f"next: hptransfer fit \"{name}\" --where 'tokens!=1' --params-kind total -o law.json"
+    )
+
+
 def test_a_table_of_tuned_runs(run: Run, tmp_path: Path) -> None:
     points = table(one_loss=True)
     rows = zip(points.batch_tokens, points.tokens / points.batch_tokens, points.loss, strict=True)
