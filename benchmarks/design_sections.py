@@ -97,7 +97,7 @@ def designed(lab: Lab, guess: Law) -> Iterator[tuple[int, IntArray]]:
         most = runs_a_cell(n_new, len(cells), first=first)
         offered = lab.offer(state.points(cells, per_cell=2 * most), rows, most)
         cell, point = lab.runs(offered)
-        candidates = Candidates(cell, point - state.guess(cells)[cell], cost[cell], repeatable=False)
+        candidates = Candidates(cell, point - state.guess(cells)[cell], cost[cell])
         chosen = choose_runs(
             candidates,
             state.question(cells),

@@ -185,7 +185,7 @@ def _candidates(state: State, cells: FloatArray, *, largest: float, per_cell: in
     cost = FLOPS_PER_PARAM_TOKEN * np.exp(cells.sum(axis=1))[cell]
     steps = np.exp(cells[cell, 1] - state.guess(cells)[cell, 1] - offset[:, 1])
     kept = (cost <= largest) & (steps >= LEAST_STEPS)
-    return Candidates(cell[kept], offset[kept], cost[kept], repeatable=False)
+    return Candidates(cell[kept], offset[kept], cost[kept])
 
 
 def _expected(state: State, variances: FloatArray) -> Expected:

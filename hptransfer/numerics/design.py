@@ -58,19 +58,17 @@ class Assumptions:
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """Runs that could be made, one entry each.
+    """Runs that could be made, one entry each; each is chosen at most once.
 
     Attributes:
         cell:       (n_candidates,), index of the cell.
         offset:     (n_candidates, 2), log LR and log batch from the guessed optimum.
         cost:       (n_candidates,), in any unit.
-        repeatable: whether one may be chosen more than once.
     """
 
     cell: IntArray
     offset: FloatArray
     cost: FloatArray
-    repeatable: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,13 +174,11 @@ def choose_runs(
     """
     local, runs = known.local.copy(), known.runs.copy()
     each = run_information(candidates.offset, assumed)
-    left, chosen = budget, np.zeros(len(candidates.cell), dtype=np.int64)
+    left, chosen = budget, np.zeros(len(candidates.cell), dtype=np.bool_)
     new = np.zeros(len(runs), dtype=np.int64)
     order: list[int] = []
     while len(order) < n_runs:
-        allowed = (candidates.cost <= left) & (new[candidates.cell] < most_per_cell)
-        if not candidates.repeatable:
-            allowed &= chosen == 0
+        allowed = ~chosen & (candidates.cost <= left) & (new[candidates.cell] < most_per_cell)
         begun = allowed & ((runs > 0) & (runs < OPENING_RUNS))[candidates.cell]
         # A few runs of a cell tell nothing without the rest.
         apart = _apart(allowed, candidates.cell, asked.scale, opened=runs > 0)
@@ -197,7 +193,7 @@ def choose_runs(
         local[cell] += each[best]
         runs[cell] += 1
         new[cell] += 1
-        chosen[best] += 1
+        chosen[best] = True
         left -= candidates.cost[best]
         order.append(best)
     return np.array(order, dtype=np.int64)

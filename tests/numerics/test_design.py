@@ -36,10 +36,10 @@ def nothing_known(n_cells: int = 4) -> Knowledge:
     return Knowledge(np.zeros((n_cells, N_LOCAL, N_LOCAL)), np.zeros(n_cells, dtype=np.int64))
 
 
-def all_candidates(*, repeatable: bool = False) -> Candidates:
+def all_candidates() -> Candidates:
     cell = np.repeat(np.arange(4), len(STAR))
     cost = np.array([1.0, 4.0, 4.0, 16.0])[cell]
-    return Candidates(cell, np.tile(STAR, (4, 1)), cost, repeatable=repeatable)
+    return Candidates(cell, np.tile(STAR, (4, 1)), cost)
 
 
 def test_known_curvature_gives_the_regression_on_slopes() -> None:
@@ -113,10 +113,10 @@ def test_a_budget_that_buys_nothing_chooses_nothing() -> None:
     )) == 0  # fmt: skip
 
 
-def test_repeats_are_allowed_only_where_asked_for() -> None:
-    few = Candidates(np.zeros(2, dtype=np.int64), STAR[:2], np.ones(2), repeatable=True)
-    again = choose_runs(few, ASKED, nothing_known(), ASSUMED, budget=9.0, n_runs=5, most_per_cell=9)
-    assert len(again) == 5
+def test_a_run_is_chosen_once_however_many_are_asked_for() -> None:
+    few = Candidates(np.zeros(2, dtype=np.int64), STAR[:2], np.ones(2))
+    chosen = choose_runs(few, ASKED, nothing_known(), ASSUMED, budget=9.0, n_runs=5, most_per_cell=9)
+    assert sorted(chosen.tolist()) == [0, 1]
 
 
 @pytest.mark.parametrize("first", [0, 7, 1000])
@@ -130,7 +130,7 @@ def test_points_fill_the_square_from_any_index_on(first: int) -> None:
 def test_a_cell_that_was_begun_is_opened_before_another_is() -> None:
     cell = np.repeat(np.arange(4), N_LOCAL + 2)
     offset = np.random.default_rng(1).normal(size=(len(cell), 2))
-    candidates = Candidates(cell, offset, np.ones(len(cell)), repeatable=False)
+    candidates = Candidates(cell, offset, np.ones(len(cell)))
     chosen = choose_runs(
         candidates, ASKED, nothing_known(), ASSUMED, budget=1e3, n_runs=2 * N_LOCAL, most_per_cell=N_LOCAL
     )
@@ -141,8 +141,9 @@ def test_a_third_cell_is_of_another_size_however_little_that_tells() -> None:
     """Sizes so close that the prior on their exponent leaves nothing to gain from the second."""
     scale = np.array([[0.0, -2.0], [0.0, 0.0], [0.0, 2.0], [0.1, 0.0]])
     asked = Question(scale, np.array([3.0, 3.0]), np.diag([1.0, 1e6, 11.0, 1.0, 1e6, 44.0]))
-    cost = np.array([1.0, 1.0, 1.0, 1e3])[all_candidates().cell]
-    candidates = Candidates(all_candidates().cell, all_candidates().offset, cost, repeatable=True)
+    cell = np.repeat(np.arange(4), 2 * len(STAR))
+    offset = np.tile(np.concatenate([STAR, 0.5 * STAR]), (4, 1))
+    candidates = Candidates(cell, offset, np.array([1.0, 1.0, 1.0, 1e3])[cell])
     chosen = choose_runs(
         candidates, asked, nothing_known(), ASSUMED, budget=1e6, n_runs=3 * N_LOCAL, most_per_cell=N_LOCAL
     )
