@@ -42,6 +42,7 @@ LEAST_STEPS = 500  # a run of fewer optimizer steps is mostly warm-up
 MOST_LEVELS = 6
 GROWTH = (2.0, 4.0)  # beyond the largest params and tokens of a sweep
 ROUNDING_ROOM = 0.95  # params and tokens of a first sweep are rounded to two digits
+SHOWN_ROOM = 1.01  # of a budget that is shown with three digits, so that it is enough as shown
 LARGEST_SHARE = 0.3  # of the budget, for one run
 RUNS_A_REPEAT = 12
 INTERVAL = 1.645  # standard deviations of a 90 % interval
@@ -233,10 +234,11 @@ def _first_cells(target: Target, budget: float, n_runs: int) -> FloatArray:
                 "larger than useful proxies: search at the target itself."
             )
             raise UsageError(msg)
+        needed = least * runs_a_cell * (SPAN**powers).sum() ** 2 / ROUNDING_ROOM
         msg = (
             f"--budget-flops: got {budget:.3g}; {n_runs} runs of at least {short_count(LEAST_PARAMS)} params "
-            f"(the cheapest costs {least / LEAST_SPAN**2:.3g}) need about "
-            f"{least * runs_a_cell * (SPAN**powers).sum() ** 2:.3g}. Raise it, or ask for fewer --runs."
+            f"(the cheapest costs {least / (LEAST_SPAN * SPAN):.3g}) need about "
+            f"{SHOWN_ROOM * needed:.3g}. Raise it, or ask for fewer --runs."
         )
         raise UsageError(msg)
     params = np.log([significant(top * span**power, 2) for power in powers])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -150,6 +152,19 @@ def test_a_sweep_without_batch_is_refused() -> None:
 def test_a_budget_below_the_cheapest_run_says_what_is_needed(*, with_sweep: bool) -> None:
     with pytest.raises(UsageError, match=r"--budget-flops: got 1e\+12.*cheapest"):
         design(TARGET, budget_flops=1e12, sweep=ples_sweep() if with_sweep else None)
+
+
+@pytest.mark.parametrize("n_runs", [4, 12, 60])
+def test_the_budget_that_is_said_to_be_needed_is_enough(n_runs: int) -> None:
+    """And the run that is said to be the cheapest is the cheapest that it buys."""
+    with pytest.raises(UsageError) as refused:
+        design(TARGET, budget_flops=1e12, n_runs=n_runs)
+    said = re.search(r"cheapest costs (\S+)\) need about (\S+)\. ", str(refused.value))
+    assert said is not None
+    made = design(TARGET, budget_flops=float(said[2]), n_runs=n_runs)
+    assert min(run.flops for run in made.runs) == pytest.approx(float(said[1]), rel=0.05)
+    with pytest.raises(UsageError, match="need about"):
+        design(TARGET, budget_flops=0.97 * float(said[2]), n_runs=n_runs)
 
 
 def test_a_target_as_small_as_proxies_is_refused() -> None:
