@@ -156,7 +156,8 @@ class ChosenRule:
 def read_rule(spec: str) -> ChosenRule | None:
     """Read `NAME[:SETTING=VALUE,...]`; None for the law's own.
 
-    Raises:  UsageError with the nearest name for an unknown rule or setting, or a value that cannot be.
+    Raises:  UsageError with the nearest name for an unknown rule or setting, one given twice, or a value that
+             cannot be.
 
     >>> chosen = read_rule("surge:noise_batch=1e6")
     >>> chosen.rule.name, chosen.given
@@ -164,7 +165,10 @@ def read_rule(spec: str) -> ChosenRule | None:
     """
     name, _, rest = spec.partition(":")
     name = name.strip()
-    if name == OWN and not rest:
+    if name == OWN:
+        if rest.strip():
+            msg = f"{FLAG} {OWN}: {plain(rest)!r} is no setting of it. It takes none."
+            raise UsageError(msg)
         return None
     if name not in RULES:
         known = (OWN, *RULES)
@@ -185,6 +189,9 @@ def _settings(rule: BatchRule, text: str) -> list[tuple[str, float]]:
             msg = (
                 f"{FLAG} {rule.name}: {plain(item)!r} is no setting of it.{did_you_mean(name, known)} {takes}"
             )
+            raise UsageError(msg)
+        if name in dict(found):
+            msg = f"{FLAG} {rule.name}: {name} is given twice. Keep one."
             raise UsageError(msg)
         number = parse_positive(value, f"{FLAG} {rule.name}, {name}")
         if name.startswith("beta") and number >= 1:

@@ -104,6 +104,8 @@ def test_a_rule_is_read_with_its_settings() -> None:
         ("surg", r"Did you mean 'surge'"),
         ("surge:noise_bach=1e6", r"'noise_bach=1e6' is no setting of it. Did you mean|takes noise_batch"),
         ("sqrt:exponent=0.4", r"'exponent=0.4' is no setting of it. It takes none"),
+        ("law:exponent=0.4", r"--batch-rule law: 'exponent=0.4' is no setting of it. It takes none"),
+        ("surge:noise_batch=1M,noise_batch=2M", r"noise_batch is given twice"),
         ("surge:noise_batch=-1", r"noise_batch: got '-1', need a positive number"),
         ("sde:beta1=1.5,beta2=0.9", r"beta1: got 1.5, need a number between 0 and 1"),
         ("surge:noise_batch=1e40", r"beyond anything"),
