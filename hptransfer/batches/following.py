@@ -248,8 +248,9 @@ def _notes_of_named(law: Law, named: ChosenRule, follows: LrFollows, ratio: floa
     if "noise_batch" in rule.needs and "noise_batch" not in named.given:
         scale = short_count(follows.settings["noise_batch"])
         text = (
-            f"noise_batch is the law's critical batch, {scale} tokens: the two agree within an order of "
-            f"magnitude (arXiv:1812.06162). Give it with {FLAG} {rule.name}:noise_batch=TOKENS."
+            f"noise_batch is the law's critical batch of a small-batch run on these tokens, {scale} tokens: "
+            f"the two agree within an order of magnitude (arXiv:1812.06162). Give it with {FLAG} "
+            f"{rule.name}:noise_batch=TOKENS."
         )
         yield Note(code="noise-batch-assumed", message=text)
     if rule.name == "sde":

@@ -137,6 +137,19 @@ def test_the_noise_batch_is_the_critical_one_unless_given() -> None:
     assert planned.lr_follows.settings["noise_batch"] == pytest.approx(1e6)
 
 
+def test_a_noise_batch_that_is_not_the_critical_one_of_the_run_is_not_called_that() -> None:
+    """A large batch reaches a loss that needs fewer tokens, where the critical batch is smaller."""
+    law = fitted_law(critical_batch=PowerLaw(log_coefficient=math.log(30.0), exponents={"tokens": 0.5}))
+    planned = of(law, 16.0, "surge")
+    assert planned.lr_follows is not None
+    assert planned.lr_follows.settings["noise_batch"] == pytest.approx(30.0 * BIG.tokens**0.5)
+    assert planned.batches is not None
+    assert planned.batches.critical_tokens is not None
+    assert planned.batches.critical_tokens < 0.9 * planned.lr_follows.settings["noise_batch"]
+    said = next(note.message for note in planned.warnings if note.code == "noise-batch-assumed")
+    assert "critical batch of a small-batch run on these tokens, 30M tokens" in said
+
+
 def test_a_rule_that_no_sweep_confirmed_widens_the_interval() -> None:
     """By a standard deviation of 0.15 in the exponent: variances add in natural logs."""
     own, ruled = of(fitted_law(), 16.0, "law"), of(fitted_law(), 16.0, "sqrt")
