@@ -234,16 +234,17 @@ def _costly_side(points: BatchPoints) -> BoolArray:
     keep = np.ones(len(points), dtype=np.bool_)
     log_size, log_loss = np.log(points.batch_tokens), np.log(points.loss)
     for cell in _cells(points):
-        rows = cell[np.argsort(log_size[cell])]
-        if np.ptp(log_loss[rows]) <= SAME_LOSS:
+        if np.ptp(log_loss[cell]) <= SAME_LOSS:
             continue
-        lowest = _best_log_batch(log_size[rows], log_loss[rows])
-        keep[rows] = log_size[rows] >= lowest - SAME_BATCH
+        lowest = _best_log_batch(log_size[cell], log_loss[cell])
+        keep[cell] = log_size[cell] >= lowest - SAME_BATCH
     return keep
 
 
 def _best_log_batch(log_batch: FloatArray, log_loss: FloatArray) -> float:
-    """Log batch of lowest loss, between the batches tried; ascending in batch, (n,) each."""
+    """Log batch of lowest loss, between the batches tried; (n,) each, points at one batch are averaged."""
+    _, index, counts = np.unique(np.round(log_batch / SAME_BATCH), return_inverse=True, return_counts=True)
+    log_batch, log_loss = (np.bincount(index.ravel(), values) / counts for values in (log_batch, log_loss))
     best = int(log_loss.argmin())
     near = slice(max(best - NEIGHBOURS, 0), best + NEIGHBOURS + 1)
     if len(log_batch[near]) < MIN_BATCHES:

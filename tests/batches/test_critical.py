@@ -122,6 +122,15 @@ SWEEP = known_sweep()
 SIZES = np.unique(SWEEP.batch_tokens)
 
 
+def test_runs_that_were_repeated_leave_the_critical_batch_where_it_was() -> None:
+    """Five seeds a setting: all points near a cell's best one may then have one batch."""
+    points = table(one_loss=False)
+    rows = np.repeat(np.arange(len(points)), 5)
+    often = BatchPoints(*(getattr(points, name)[rows] for name in points.__dataclass_fields__))
+    once, again = (critical_batch_of_points(each).law for each in (points, often))
+    assert again.log_coefficient == pytest.approx(once.log_coefficient, rel=1e-4)
+
+
 def _lowest_two_lrs(sweep: Sweep) -> np.ndarray:
     """Runs with one of the two lowest LRs of their cell and batch."""
     keep = np.zeros(sweep.n_runs, dtype=np.bool_)
