@@ -7,6 +7,7 @@ file. Reading knows the trainer's own defaults, so that a missing field is a val
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -149,14 +150,19 @@ class Fields:
         written = self.source.fields.get(name)
         return written.value if written is not None and isinstance(written.value, str) else default
 
-    def number(self, name: str, default: float | None = None, *, whole: bool = False) -> float | None:
-        """A field's number; what is written but no number is a trap, and None."""
+    def number(
+        self, name: str, default: float | None = None, *, whole: bool = False, endless: bool = False
+    ) -> float | None:
+        """A field's number; what is written but no number is a trap, and None. `endless`: infinity is one."""
         written = self.source.fields.get(name)
         if written is None or written.value is None:
             return default
         value = written.value
         if isinstance(value, bool | str):
             self.trap("not-a-number", name, _not_a_number(written))
+            return None
+        if isinstance(value, float) and not (math.isfinite(value) or (endless and value > 0)):
+            self.trap("not-a-number", name, f"got {plain(written.text, limit=60)}, need a finite number.")
             return None
         if whole and value != int(value):
             self.trap("not-whole", name, f"got {plain(written.text, limit=60)}, need a whole number.")
@@ -195,7 +201,7 @@ class Fields:
 
     def take(self, ours: str, name: str, default: float | None = None, *, whole: bool = False) -> None:
         """Set one of our values to a field's number."""
-        self.put(ours, self.number(name, default, whole=whole), name)
+        self.put(ours, self.number(name, default, whole=whole, endless=ours == "grad_clip"), name)
 
 
 def _not_a_number(written: Written) -> str:
@@ -282,7 +288,7 @@ def express_clip(recipe: Recipe, draft: Draft, name: str) -> None:
 
 def interpret_clip(fields: Fields, name: str, default: float) -> None:
     """Take the largest gradient norm of a trainer that always clips."""
-    norm = fields.number(name, default)
+    norm = fields.number(name, default, endless=True)
     if norm == 0:
         fields.trap(
             "zeroes-gradients", name, "clips every gradient to nothing. For no clipping give 1.0e+30."

@@ -63,7 +63,8 @@ def _interpret(fields: Fields) -> None:
         batch = sequences * seq_len
         fields.put("batch_tokens", batch, "train.global_batch_size")
         tokens = fields.number("train.max_tokens", 3e12)
-        fields.put("steps", None if tokens is None else int(tokens // batch), "train.max_tokens")
+        steps = None if tokens is None or batch == 0 else int(tokens // batch)
+        fields.put("steps", steps, "train.max_tokens")
     if "train.max_steps" in fields:
         fields.trap("ignored-field", "train.max_steps", "litgpt pretrain refuses it: write train.max_tokens.")
     fields.put("schedule", "cosine")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hptransfer.errors import InputError, UsageError
+from hptransfer.errors import HptransferError, InputError, UsageError
 from hptransfer.trainers import (
     FORMATS,
     Machine,
@@ -215,6 +216,24 @@ def test_a_number_that_the_parser_takes_for_text_is_a_trap_with_its_line() -> No
     assert (trap.code, trap.field, trap.line, trap.got) == ("not-a-number", "learning_rate", 2, '"3e-4"')
     with pytest.raises(InputError, match="line 2, learning_rate"):
         recipe_from(reading)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_numbers_that_nothing_can_be_trained_with_are_told_by_their_fields(name: str) -> None:
+    """Beyond all numbers, or zero: every field in turn is a trap, an error of ours, or no obstacle."""
+    form, machine = FORMATS[name], Machine(world_size=8, micro_batch=4, seq_len=2048)
+    text = write_config(RECIPE, form, machine).text
+    told = 0
+    for path, written in form.syntax.parse(text, "c").fields.items():
+        if isinstance(written.value, bool) or not isinstance(written.value, int | float):
+            continue
+        for odd in ("1e999", "0"):
+            changed = text[: written.start] + odd + text[written.end :]
+            reading = read_text_as(changed, "c", form, machine)
+            with suppress(HptransferError):
+                recipe_from(reading)
+            told += any((trap.code, trap.field) == ("not-a-number", path) for trap in reading.traps)
+    assert told > 0, "a number beyond all numbers was taken for one"
 
 
 def test_missing_fields_are_the_trainers_own_defaults() -> None:
