@@ -108,7 +108,6 @@ class RuleSet(Record):
     absolute: bool = False
     optimizers: tuple[Optimizer, ...] = ("adam", "sgd")  # that its source speaks of
     family: str  # a base LR found under one member of a family serves the others
-    independent_weight_decay: bool = False  # stated for w <- w (1 - s weight_decay)
     attention_scale: str
     residual: str
     residual_scheme: Literal["power", "u-mup"] = "power"
