@@ -60,6 +60,7 @@ def command(
     from hptransfer.evidence.backtesting import backtest
     from hptransfer.files import read_text, write_text
     from hptransfer.fitting import DEFAULT_ESTIMATOR
+    from hptransfer.law import Note
     from hptransfer.reporting.gathering import gather
     from hptransfer.reporting.page import report_page
 
@@ -89,6 +90,10 @@ def command(
         page = report_page(material)
     inputs = [*options.inputs(files), *used.files, *([] if plan is None else [plan])]
     talk.wrote(write_text(output, page, force=force, inputs=inputs), output)
+    edited = list(dict.fromkeys(one.field for one in material.findings if one.severity == "error"))
+    if edited:
+        text = f"{plan} says otherwise than its law in {', '.join(edited)}; the page shows the law's plan."
+        talk.warn([Note(code="config-differs", message=text)])
     if plan is None:
         talk.then(f"hptransfer plan --law {law or LAW_FILE} ... -o config.yaml, then add --plan config.yaml")
     else:

@@ -64,12 +64,26 @@ def answer(material: Material) -> Section:
     if plan is None:
         lead = [element("p", "No target was given: add --plan CONFIG to see hyperparameters.", class_="lead")]
     else:
-        lead = [element("p", _lead(plan), class_="lead"), _facts(plan), _values(plan)]
+        lead = [
+            element("p", _lead(plan), class_="lead"),
+            *_contradicted(material),
+            _facts(plan),
+            _values(plan),
+        ]
     body = joined([*lead, element("h3", "How far to trust it"), listing(_trust(material))])
     surer = list(_surer(material))
     if surer:
         body = joined([body, element("h3", "What would make it surer"), listing(surer)])
     return Section("answer", "What to run" if plan else "What this shows", "Answer", body)
+
+
+def _contradicted(material: Material) -> Iterator[Markup]:
+    """Fields in which the config says something else than the plan above, before anybody trusts either."""
+    errors = [finding for finding in material.findings if finding.severity == "error"]
+    if errors:
+        fields = words.listed(list(dict.fromkeys(finding.field for finding in errors)))
+        text = f"The config says otherwise in {fields}: this page shows the plan, not what the config holds."
+        yield element("p", text, class_="warning")
 
 
 def _lead(plan: Plan) -> str:

@@ -42,8 +42,12 @@ def test_a_config_edited_by_hand_is_a_finding_on_the_page(run: Run, planned: Pat
     lines = (planned / "config.yaml").read_text().splitlines(keepends=True)
     edited = ["peak_lr: 9.0e-01\n" if line.startswith("peak_lr:") else line for line in lines]
     (planned / "config.yaml").write_text("".join(edited))
-    assert run("report", "sweep.csv", "--plan", "config.yaml").code == 0
-    assert "What check finds in config.yaml" in (planned / "report.html").read_text(encoding="utf-8")
+    outcome = run("report", "sweep.csv", "--plan", "config.yaml")
+    assert outcome.code == 0
+    assert "warning [config-differs]: config.yaml says otherwise than its law in peak_lr" in outcome.err
+    page = (planned / "report.html").read_text(encoding="utf-8")
+    assert "What check finds in config.yaml" in page
+    assert "The config says otherwise in peak_lr" in page
 
 
 def test_an_input_is_never_replaced(run: Run, planned: Path) -> None:
