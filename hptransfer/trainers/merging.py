@@ -84,7 +84,7 @@ def _machine_of(reading: Reading, machine: Machine) -> Machine:
 def _trimmed(source: Source, form: Format, draft: Draft) -> Source:
     """The source without what may not stand beside the draft's fields."""
     for path in stale(source, draft.fields, draft.only):
-        source = form.syntax.parse(without(source, path), source.name)
+        source = _parsed_again(without(source, path), form, source.name)
     return source
 
 
@@ -96,8 +96,12 @@ def _parsed_again(text: str, form: Format, name: str) -> Source:
     try:
         return form.syntax.parse(text, name)
     except InputError as error:
-        why = error.problems[0].message.rstrip(".")
-        msg = f"cannot be edited: it would be {why}. Write out what stands for other places first (anchors)."
+        first = error.problems[0]
+        why = " ".join(filter(None, (first.column, first.message.rstrip("."))))
+        msg = (
+            f"cannot be edited, its text would break: {why}. First write out what stands for other places "
+            "(anchors), and values over several lines on one."
+        )
         raise unusable(name, None, msg) from None
 
 

@@ -165,8 +165,23 @@ def test_a_mapping_that_others_take_over_is_refused_with_their_lines() -> None:
 
 def test_an_anchor_whose_list_is_replaced_is_refused() -> None:
     base = "optimizer: {init_args: {betas: &b [0.9]}}\ntrain: {max_tokens: 1}\nother: *b\n"
-    with pytest.raises(InputError, match=r"cannot be edited: it would be not valid YAML .*undefined alias"):
+    with pytest.raises(InputError, match=r"cannot be edited, .* break: not valid YAML .*undefined alias"):
         _merge(FORMATS["litgpt"], base)
+
+
+@pytest.mark.parametrize(
+    ("name", "base"),
+    [
+        ("torchtitan-toml", "[training]\nsteps = [\n 1,\n 2,\n]\n"),
+        ("torchtitan-toml", "[lr_scheduler]\ndecay_ratio = [\n1]\n"),  # taken out beside the plan's steps
+        ("axolotl", "learning_rate: >-\n  0.001\nseed: 1\n"),
+    ],
+)
+def test_a_value_over_several_lines_is_refused_with_the_way_out(name: str, base: str) -> None:
+    with pytest.raises(
+        InputError, match=r"text would break: (training\.steps is given|not valid) .* on one\."
+    ):
+        _merge(FORMATS[name], base)
 
 
 def test_what_is_set_may_not_be_taken_over_elsewhere() -> None:
