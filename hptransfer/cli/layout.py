@@ -119,7 +119,17 @@ def _set(
 def _folded(text: str, width: int) -> list[str]:
     if cells(text) <= width:
         return [text]
-    return textwrap.wrap(text, max(width, 1), break_on_hyphens=False) or [""]
+    if text.isascii():
+        return textwrap.wrap(text, max(width, 1), break_on_hyphens=False) or [""]
+    from rich.cells import chop_cells
+
+    lines: list[str] = []
+    for word in text.split():
+        if lines and cells(lines[-1]) + 1 + cells(word) <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines += chop_cells(word, max(width, 2))
+    return lines or [""]
 
 
 def _remark(column: Column, text: str, width: int) -> list[str]:

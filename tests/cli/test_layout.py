@@ -54,6 +54,14 @@ def test_remarks_that_nobody_made_have_no_column() -> None:
     assert laid.head == ["law        critical batch"]
 
 
+def test_wide_characters_are_folded_by_the_columns_they_take() -> None:
+    rows = [["法則法則法則 法則法則", "長い 説明 の 文章 です 長い 説明 の 文章 です"]]
+    laid = lay_out([Column.named("名前"), Column.named("説明")], rows, 24)
+    assert max(map(cells, laid.head + laid.body)) <= 24
+    said = "".join("".join(laid.body).split())
+    assert sorted(said) == sorted("".join(rows[0]).replace(" ", ""))  # nothing is lost
+
+
 def test_wide_characters_take_two_columns() -> None:
     laid = lay_out([Column.named("run"), Column.named("n#")], [("法則", "1"), ("law", "22")], 80)
     assert laid.body == ["法則    1", "law    22"]
