@@ -51,7 +51,7 @@ class BaseOptions:
             raise UsageError(msg)
 
     def machine_of(self, options: MachineOptions, format_name: str, talk: Talk) -> MachineOptions:
-        """The machine, with the base's micro batch and world size where no option says others."""
+        """The machine, with what the base says (micro batch, world size, sequence length) beside options."""
         if self.base in (None, "-"):
             return options
         from hptransfer.trainers import find_format
@@ -62,11 +62,17 @@ class BaseOptions:
         own = {
             "--micro-batch": (options.micro_batch, machine.micro_batch),
             "--world-size": (options.world_size, machine.world_size),
+            "--seq-len": (options.seq_len, machine.seq_len),
         }
         said = [f"{flag} {of_base}" for flag, (given, of_base) in own.items() if given != of_base]
         if said:
             talk.say(f"note [machine-of-base]: {plain(name)} says {' '.join(said)}")
-        return replace(options, micro_batch=machine.micro_batch, world_size=machine.world_size)
+        return replace(
+            options,
+            micro_batch=machine.micro_batch,
+            world_size=machine.world_size,
+            seq_len=machine.seq_len,
+        )
 
 
 def _text(base: str) -> tuple[str, str]:

@@ -69,6 +69,7 @@ def command(
         raise UsageError(msg)
     recipe, provenance = _read(read_text(file), file, source, source_machine, talk)
     machine = base.machine_of(options, to, talk).machine()
+    recipe = replace(recipe, seq_len=machine.seq_len or recipe.seq_len)
     if options.fit_batch:
         recipe = _fitted(recipe, machine, talk)
     write_trainer_config(

@@ -97,6 +97,7 @@ def command(
     talk = Talk(quiet=quiet)
     shown = _shown_as(output, format_name, trainer, base, json=json)
     trainer = trainer if format_name is None else base.machine_of(trainer, format_name, talk)
+    target = replace(target, seq_len=trainer.seq_len)
     rounded = one_of(rounding, ROUNDINGS, "--round")
     resolved = resolve_law(law)
     target, scaling = _with_shape(target, described, scaling, law_kind=resolved.law.params_kind)

@@ -91,7 +91,8 @@ hptransfer convert run.yaml --to nanogpt -o train_config.py
   would say something else beside the plan's (a fraction of warm-up beside its steps, the options of
   another scheduler, the LR of some tensors) is taken out. An anchored value changes in its own place only;
   refused are fields written twice, whatever would change another field along, and a file that its trainer
-  would still read as something else than the plan. Every format takes one.
+  would still read as something else than the plan. Every format takes one. Its micro batch, world size and
+  sequence length count where no option says others.
 - Reading takes a missing field for the trainer's own default, executes nothing, and names field and line of
   what it read. Conversion keeps the curve, not the label: a schedule that the other format lacks is never
   replaced by a similar one.

@@ -7,7 +7,7 @@ beside the recipe's (a fraction of warm-up beside its steps, the options of anot
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -39,7 +39,7 @@ def merged_config(
              mean something else than is shown; as `draft_of`.
     """
     before = _parsed(base, form, name)
-    machine = _machine_of(interpret(before, form, machine), machine)
+    machine = _machine_of(interpret(before, form, machine), machine, ("world_size", "micro_batch"))
     draft = draft_of(recipe, form, machine)
     trimmed = _trimmed(before, form, draft)
     values = draft.fields | dict.fromkeys(inherited(trimmed, draft.fields, draft.only))
@@ -55,11 +55,12 @@ def merged_config(
 
 
 def machine_of_base(machine: Machine, base: str, form: Format, name: str) -> Machine:
-    """The machine, with what a base says of it (micro batch, world size) where nobody says something else.
+    """The machine, with the micro batch, world size and sequence length of a base where nobody says others.
 
     Raises:  InputError when the base is empty or not of the format's syntax.
     """
-    return _machine_of(interpret(_parsed(base, form, name), form, machine), machine)
+    read = interpret(_parsed(base, form, name), form, machine)
+    return _machine_of(read, machine, ("world_size", "micro_batch", "seq_len"))
 
 
 def _parsed(base: str, form: Format, name: str) -> Source:
@@ -68,8 +69,8 @@ def _parsed(base: str, form: Format, name: str) -> Source:
     return form.syntax.parse(base, name)
 
 
-def _machine_of(reading: Reading, machine: Machine) -> Machine:
-    said = {key: reading.values[key] for key in ("world_size", "micro_batch") if key in reading.values}
+def _machine_of(reading: Reading, machine: Machine, names: Iterable[str]) -> Machine:
+    said = {key: reading.values[key] for key in names if key in reading.values}
     own = {
         key: int(value.value)
         for key, value in said.items()

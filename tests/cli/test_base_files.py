@@ -108,6 +108,31 @@ def test_the_machine_of_the_base_counts(run: Run, base: Path) -> None:
     assert run("convert", "config.yaml", "--to", "litgpt", "--base", "run.yaml", "--fit-batch").code == 0
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "field"),
+    [
+        ("axolotl", "sequence_len: 4096\nmicro_batch_size: 2\n", "sequence_len: "),
+        ("litgpt", "train:\n  max_seq_length: 4096\n", "max_seq_length: "),
+        ("llama-factory", "cutoff_len: 4096\nstage: pt\n", "cutoff_len: "),
+        ("megatron", "HPTRANSFER_ARGS=(\n  --seq-length 4096\n)\n", "--seq-length "),
+    ],
+)
+def test_the_sequence_length_of_the_base_stays(
+    run: Run, tmp_path: Path, name: str, content: str, field: str
+) -> None:
+    (tmp_path / "base").write_text(content)
+    into = ("--format", name, "--base", "base", "--world-size", "64", "-o", "-")
+    planned = run("plan", *TARGET, *into)
+    assert planned.code == 0, planned.err
+    assert "note [machine-of-base]: base says " in planned.err
+    assert "--seq-len 4096" in planned.err
+    assert f"{field}4096" in planned.out
+    assert f"{field}1024" in run("plan", *TARGET, *into, "--seq-len", "1024").out
+    assert run("plan", *TARGET, "-o", "config.yaml").code == 0
+    converted = run("convert", "config.yaml", "--to", *into[1:])
+    assert f"{field}4096" in converted.out, converted.err
+
+
 def test_a_symlink_stays_one(run: Run, base: Path, tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     base.rename(tmp_path / "real" / "run.yaml")
