@@ -171,6 +171,19 @@ class Plan:
         return 1.0 if self.schedule_change is None else self.schedule_change.lr_factor
 
     @property
+    def run_loss(self) -> float | None:
+        """Expected of the values to run: the optimum's loss and their excess; None where unknown."""
+        return None if self.loss is None or self.excess is None else self.loss * (1.0 + self.excess)
+
+    @property
+    def run_loss_interval(self) -> tuple[float, float] | None:
+        """90 % interval of `run_loss`: the optimum's, moved by the excess, which is taken as known."""
+        if self.loss_interval is None or self.excess is None:
+            return None
+        low, high = self.loss_interval
+        return low * (1.0 + self.excess), high * (1.0 + self.excess)
+
+    @property
     def weight_decay_independent(self) -> float | None:
         """Weight decay where the optimizer leaves the LR out of it, at the LR to run: `decay_conventions`."""
         lr, decay = self.rounded.peak_lr, self.weight_decay

@@ -70,6 +70,8 @@ class PlanLine(BaseModel):
     excess: Number
     loss: Number
     loss_interval: Interval
+    run_loss: Number
+    run_loss_interval: Interval
     loss_slope: Number
     excess_flops: Number
     plateaus: dict[str, tuple[float, float]]

@@ -49,6 +49,8 @@ def plan_content(
         "excess": plan.excess,
         "loss": plan.loss,
         "loss_interval": plan.loss_interval,
+        "run_loss": plan.run_loss,
+        "run_loss_interval": plan.run_loss_interval,
         "loss_slope": plan.loss_slope,
         "excess_flops": plan.excess_flops,
         "plateaus": plan.plateaus,
@@ -273,8 +275,9 @@ def _plan_rows(plan: Plan) -> Iterable[tuple[str, ...]]:
         if name not in ("warmup_fraction", "final_lr_ratio"):
             yield (name, plain(settled.value), "", "", _whose(settled.origin.source, plan.law))
     if plan.loss is not None:
-        bounds = interval(plan.loss_interval, "{:.4f}".format)
-        yield ("expected loss", "", f"{plan.loss:.4f}", bounds, "the law")
+        run_loss = "-" if plan.run_loss is None else f"{plan.run_loss:.4f}"
+        bounds = interval(plan.run_loss_interval or plan.loss_interval, "{:.4f}".format)
+        yield ("expected loss", run_loss, f"{plan.loss:.4f}", bounds, "the law")
     if plan.excess is not None and plan.excess_flops is not None:
         yield ("excess loss", f"{plan.excess:+.2%}", "", "", "the law")
         yield ("FLOPs it wastes", f"{plan.excess_flops:.1%}", "", "", "the law")

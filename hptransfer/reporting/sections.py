@@ -108,7 +108,7 @@ def _facts(plan: Plan) -> Markup:
             _interval(words.short_span(plan.batch_tokens_interval)),
         ),
         ("Weight decay", words.plain_number(plan.weight_decay, 3), "decoupled, as AdamW in PyTorch takes it"),
-        ("Expected loss", words.plain_number(plan.loss, 4), _interval(words.number_span(plan.loss_interval))),
+        _expected_loss(plan),
     ]
     return element(
         "dl",
@@ -118,6 +118,16 @@ def _facts(plan: Plan) -> Markup:
         ),
         class_="facts",
     )
+
+
+def _expected_loss(plan: Plan) -> tuple[str, str, str]:
+    """Loss of the run, or of the optimum where nobody knows what the run loses to it."""
+    if plan.run_loss is None:
+        loss, bounds = plan.loss, plan.loss_interval
+        name = "Expected loss" if loss is None else "Expected loss at the optimum"
+    else:
+        name, loss, bounds = "Expected loss", plan.run_loss, plan.run_loss_interval
+    return name, words.plain_number(loss, 4), _interval(words.number_span(bounds))
 
 
 def _interval(text: str) -> str:
@@ -157,9 +167,9 @@ def _values(plan: Plan) -> Markup:
         ),
         (
             "expected loss",
-            "",
+            words.plain_number(plan.run_loss),
             words.plain_number(plan.loss),
-            words.number_span(plan.loss_interval),
+            words.number_span(plan.run_loss_interval or plan.loss_interval),
             whence("loss"),
         ),
     ]
@@ -180,8 +190,10 @@ def _trust(material: Material) -> Iterator[object]:
             "out."
         )
     if material.plan is not None and material.plan.excess is not None:
+        pinned = material.plan.target.batch_tokens is not None
+        run = "this pinned batch with its LR" if pinned else "these rounded values"
         yield (
-            f"Running these rounded values in place of the optimum is expected to cost "
+            f"Running {run} in place of the optimum is expected to cost "
             f"{words.percent(material.plan.excess, 3)} of the loss."
         )
     if material.findings:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from hptransfer.cli import loss
 from tests.cli.conftest import Run
@@ -81,3 +82,19 @@ def test_a_fitted_law_carries_its_loss_law_to_the_plan(run: Run, tmp_path: Path)
     assert planned["loss_interval"][0] < planned["loss"] < planned["loss_interval"][1]
     assert planned["loss_slope"] < 0
     assert np.isfinite(planned["loss"])
+
+
+def test_a_pinned_batch_is_told_its_own_loss_not_that_of_the_optimum(run: Run) -> None:
+    run("simulate", "-o", "sweep.csv")
+    assert run("fit", "sweep.csv", "--params-kind", "non-embedding", "--resamples", "100").code == 0
+    target = ("--law", "law.json", "--params", "1e8", "--tokens", "2e9", "--params-kind", "non-embedding")
+    free = json.loads(run("plan", *target, "--json").out)
+    far = ("--batch-tokens", str(round(4 * free["rounded"]["batch_tokens"])))
+    pinned = json.loads(run("plan", *target, *far, "--json").out)
+    assert pinned["loss"] == free["loss"]
+    assert pinned["run_loss"] == pytest.approx(pinned["loss"] * (1 + pinned["excess"]))
+    assert pinned["run_loss"] > free["run_loss"] >= free["loss"]
+    assert pinned["run_loss_interval"][0] < pinned["run_loss"] < pinned["run_loss_interval"][1]
+    (row,) = (line for line in run("plan", *target, *far).out.splitlines() if "expected loss" in line)
+    low, high = (f"{end:.4f}" for end in pinned["run_loss_interval"])
+    assert row.split()[2:7] == [f"{pinned['run_loss']:.4f}", f"{pinned['loss']:.4f}", low, "to", high]

@@ -13,7 +13,7 @@ import pytest
 
 from hptransfer.drawing.palette import DARK, LIGHT
 from hptransfer.law import Law, Note
-from hptransfer.planning import Plan
+from hptransfer.planning import Plan, plan
 from hptransfer.reporting import words
 from hptransfer.reporting.gathering import Material, gather
 from hptransfer.reporting.page import report_page
@@ -98,6 +98,18 @@ def test_every_figure_is_there_and_not_empty(page: str, material: Material) -> N
         assert tags["svg"] == 1, key
         assert tags["path"] > 5, key
         assert tags["text"] > 3, key
+
+
+def test_a_pinned_batch_has_its_own_expected_loss(material: Material, planned: Plan) -> None:
+    batch = 16 * (planned.rounded.batch_tokens or 0.0)
+    pinned = plan(material.law, dataclasses.replace(planned.target, batch_tokens=batch))
+    assert pinned.loss is not None
+    assert pinned.run_loss is not None
+    found = "".join(Page(report_page(dataclasses.replace(material, plan=pinned))).words)
+    assert f"Expected loss{words.plain_number(pinned.run_loss, 4)}90 %" in found
+    assert words.plain_number(pinned.run_loss, 4) != words.plain_number(pinned.loss, 4)
+    assert "Running this pinned batch with its LR in place" in found
+    assert "these rounded values" not in found
 
 
 def test_every_run_has_its_text(page: str, sweep: Sweep) -> None:
