@@ -11,7 +11,7 @@ import numpy as np
 
 from hptransfer.errors import InputError, Problem, plain
 from hptransfer.parametrizations.coordinates import ActivationLog
-from hptransfer.readers.columns import fold
+from hptransfer.readers.columns import CANONICAL, fold, guess_columns
 from hptransfer.readers.plain_tables import PlainTable, read_plain_table
 from hptransfer.sweep import FloatArray
 
@@ -80,12 +80,24 @@ def _positive(table: PlainTable, header: str) -> FloatArray:
 
 
 def _layer_headers(table: PlainTable, layers: Sequence[str]) -> list[str]:
-    found = [table.require(name) for name in layers] or [h for h in table.headers if _LAYER.search(h)]
+    known = _known(table)
+    looks = [header for header in table.headers if _LAYER.search(header) and header not in known]
+    found = [table.require(name) for name in layers] or looks
     if not found:
         shown = ", ".join(plain(header, limit=40) for header in table.headers[:20])
-        message = f"no column looks like a layer's activations. Name them with --layer. Its columns: {shown}."
+        message = (
+            "no column looks like a layer's activations. A coordinate check's log has a row for each width "
+            "and step, and a column for each layer (or mup's long form: module, t, l1, width); a table of "
+            f"finished runs is for `hptransfer width`. Name layers with --layer. Its columns: {shown}."
+        )
         raise InputError([Problem(table.file, None, None, message)])
     return found
+
+
+def _known(table: PlainTable) -> set[str]:
+    """Headers of a run's quantities and settings: `warmup_fraction` has `act` in it and is no layer."""
+    mapped, _ = guess_columns(table.file, table.headers, {})
+    return {*mapped.columns.values(), *(header for header in table.headers if fold(header) in CANONICAL)}
 
 
 def _long(table: PlainTable, module: str) -> dict[str, FloatArray]:

@@ -109,3 +109,11 @@ def test_a_drift_feeds_the_plan(run: Run, tmp_path: Path) -> None:
     planned = run("plan", *options, *widths, "--lr-width-exponent", "-0.50", "--json")
     hidden = json.loads(planned.out)["param_groups"]["hidden"]
     assert hidden["factors"]["lr"] == pytest.approx(0.25 * 4**-0.5)
+
+
+def test_a_table_of_runs_is_no_coordinate_check(run: Run) -> None:
+    """`warmup_fraction` has `act` in it: settings and quantities of runs are no layers."""
+    done = run("coordcheck", str(PROJECT / "examples" / "proxies" / "sweep.csv"))
+    assert done.code == 2
+    assert "no column looks like a layer's activations" in done.err
+    assert "hptransfer width" in done.err
