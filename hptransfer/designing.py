@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -163,7 +164,7 @@ def design(
         params=target.params,
         tokens=target.tokens,
         budget_flops=budget_flops,
-        runs=_proposed(state, cells, candidates, chosen, seq_len),
+        runs=_proposed(state, cells, candidates, chosen, seq_len=seq_len, sweep=sweep),
         before=_expected(state, expected_variances(asked, known, state.assumed)),
         after=_expected(state, expected_variances(asked, total, state.assumed)),
         guess=state.guessed_by,
@@ -276,7 +277,13 @@ def _with_repeats(chosen: IntArray, cost: FloatArray, repeats: int, budget: floa
 
 
 def _proposed(
-    state: State, cells: FloatArray, candidates: Candidates, chosen: IntArray, seq_len: int
+    state: State,
+    cells: FloatArray,
+    candidates: Candidates,
+    chosen: IntArray,
+    *,
+    seq_len: int,
+    sweep: Sweep | None,
 ) -> tuple[ProposedRun, ...]:
     seen: Counter[int] = Counter()
     guesses = state.guess(cells)
@@ -287,8 +294,8 @@ def _proposed(
         log_lr, log_batch = (guesses[cell] + candidates.offset[index]).tolist()
         runs.append(
             ProposedRun(
-                params=significant(params, 6),
-                tokens=significant(tokens, 6),
+                params=_rounded(params, () if sweep is None else sweep.cell_params.tolist()),
+                tokens=_rounded(tokens, () if sweep is None else sweep.cell_tokens.tolist()),
                 lr=significant(math.exp(log_lr), 3),
                 batch_tokens=float(round_batch(math.exp(log_batch), seq_len, "sequences", np)),
                 flops=significant(float(candidates.cost[index])),
@@ -297,3 +304,9 @@ def _proposed(
         )
         seen[index] += 1
     return tuple(runs)
+
+
+def _rounded(value: float, existing: Sequence[float]) -> float:
+    """Six digits, or the value of a cell that has been run where it rounds to the same."""
+    rounded = significant(value, 6)
+    return next((level for level in existing if significant(level, 6) == rounded), rounded)

@@ -15,6 +15,7 @@ from hptransfer.errors import UsageError, plain
 
 if TYPE_CHECKING:
     from hptransfer.designing import Design
+    from hptransfer.sweep import Sweep
 
 EXAMPLE = "Example: hptransfer design --target params=7e9,tokens=1e12 --budget-flops 1e20 -o runs.csv"
 DEFAULT_SEQ_LEN = 2048
@@ -81,7 +82,14 @@ def command(
         talk.wrote(write_text(path, text, force=force, inputs=options.inputs(sweep or [])), path)
     files = " ".join(map(quoted, [*(sweep or []), output or "runs.csv"]))
     talk.say("train these, fill in their loss, then fit:")
-    talk.then(f"hptransfer fit {files}")
+    talk.then(f"hptransfer fit {files}{_kind(so_far)}")
+
+
+def _kind(sweep: Sweep | None) -> str:
+    """What the sweep's params count, as an option: the list of runs counts alike and does not say so."""
+    if sweep is None or sweep.params_kind == "unspecified":
+        return ""
+    return f" --params-kind {sweep.params_kind}"
 
 
 def _show(found: Design) -> None:

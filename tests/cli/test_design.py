@@ -68,3 +68,22 @@ def test_what_cannot_be_meant_exits_2(run: Run, arguments: tuple[str, ...], matc
     outcome = run("design", *arguments)
     assert outcome.code == 2
     assert match in outcome.err
+
+
+def test_the_next_line_fits_runs_beside_the_sweep_they_were_chosen_for(run: Run, tmp_path: Path) -> None:
+    """The sweep's header says what params count, the list's does not; runs of a cell have its exact size."""
+    sweep = Path(__file__).resolve().parents[2] / "examples" / "proxies" / "sweep.csv"
+    (tmp_path / "sweep.csv").write_text(sweep.read_text())
+    larger = ("--target", "params=1e6,tokens=1e8", "--budget-flops", "1e13")
+    made = run("design", *larger, "--sweep", "sweep.csv", "-o", "runs.csv")
+    assert made.code == 0, made.err
+    command = made.err.splitlines()[-1].removeprefix("next: hptransfer ")
+    assert command == "fit sweep.csv runs.csv --params-kind non-embedding"
+    rows = list(csv.DictReader((tmp_path / "runs.csv").read_text().splitlines()))
+    assert {row["tokens"] for row in rows} <= {"98304", "294912", "786432", "1572864", "3145728"}
+    with (tmp_path / "runs.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(row | {"loss": "2.3"} for row in rows)
+    fitted = run(*command.split(), "--resamples", "0")
+    assert fitted.code == 0, fitted.err
