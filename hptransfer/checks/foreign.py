@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -22,8 +21,7 @@ from hptransfer.config import (
     TrainConfig,
     config_from_plan,
 )
-from hptransfer.errors import FileError, UsageError, plain
-from hptransfer.files import read_text
+from hptransfer.errors import UsageError, plain
 from hptransfer.planning import Plan
 from hptransfer.settings import TargetSettings
 from hptransfer.trainers import (
@@ -35,9 +33,8 @@ from hptransfer.trainers import (
     read_text_as,
 )
 from hptransfer.trainers.base import Machine
-from hptransfer.trainers.writing import SIDECAR
+from hptransfer.trainers.beside import read_beside
 
-MAX_SIDECAR_BYTES = 2**20
 OPEN = ("peak_lr", "batch_tokens", "steps", "warmup_steps", "weight_decay", "final_lr_ratio")
 """Values that a config may leave unknown; for others the plan's stand in, so that nothing else is found."""
 NEEDED = (*OPEN, "schedule", "beta1", "beta2", "eps", "grad_clip")
@@ -79,7 +76,7 @@ def read_trainer_config(
 
 def told_by(file: str, text: str) -> Told:
     """Read what hptransfer wrote into a file's header, or into the sidecar beside it."""
-    content = planned_for(text) or _sidecar(file)
+    content = planned_for(text) or read_beside(file).plan
     target = content.get("target", content)
     wanted = {name: target[name] for name in TargetSettings.model_fields if target.get(name) is not None}
     law = content.get("law")
@@ -91,18 +88,6 @@ def told_by(file: str, text: str) -> Told:
         law=name if isinstance(name, str) else None,
         digest=digest if isinstance(digest, str) and digest else None,
     )
-
-
-def _sidecar(file: str) -> dict[str, Any]:
-    beside = Path(file + SIDECAR)
-    if not beside.is_file():
-        return {}
-    try:
-        content = json.loads(read_text(str(beside), max_bytes=MAX_SIDECAR_BYTES))
-    except (ValueError, RecursionError, FileError):
-        return {}
-    found = content.get("plan") if isinstance(content, dict) else None
-    return found if isinstance(found, dict) else {}
 
 
 def _target(wanted: Mapping[str, Any]) -> TargetSettings | None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -16,9 +16,12 @@ from hptransfer.cli.talk import Talk
 from hptransfer.errors import UsageError, plain
 
 if TYPE_CHECKING:
-    from hptransfer.trainers import Format, Machine, Recipe
+    from hptransfer.trainers import Format, Machine, Reading, Recipe
+    from hptransfer.trainers.beside import Beside
 
 EXAMPLE = "Example: hptransfer convert config.yaml --to litgpt -o litgpt.yaml"
+SAME_TOKENS: Final = 0.01
+"""Relative difference of a run's tokens that rounding to whole steps can make."""
 
 
 @with_groups
@@ -67,36 +70,95 @@ def command(
     if file == base.base == "-":
         msg = "FILE and --base cannot both be stdin."
         raise UsageError(msg)
-    recipe, provenance = _read(read_text(file), file, source, source_machine, talk)
+    read = _read(read_text(file), file, source, source_machine, talk)
     machine = base.machine_of(options, to, talk).machine()
-    recipe = replace(recipe, seq_len=machine.seq_len or recipe.seq_len)
+    recipe = replace(read.recipe, seq_len=machine.seq_len or read.recipe.seq_len)
     if options.fit_batch:
         recipe = _fitted(recipe, machine, talk)
+    if recipe.seq_len == read.recipe.seq_len:
+        machine = _keeping(read.micro_batch, machine, recipe, talk)
     write_trainer_config(
-        recipe, form, machine, base, output, provenance=provenance, inputs=[file], force=force, talk=talk
+        recipe, form, machine, base, output, provenance=read.provenance, inputs=[file], force=force, talk=talk
     )
 
 
-def _read(
-    text: str, name: str, source: str | None, machine: Machine, talk: Talk
-) -> tuple[Recipe, dict[str, Any]]:
-    """The recipe of a plan's config or a trainer's, and what it was planned for."""
+@dataclass(frozen=True)
+class _Read:
+    """A config to convert: its recipe, what it was planned for, and the micro batch that it says."""
+
+    recipe: Recipe
+    provenance: dict[str, Any]
+    micro_batch: int | None = None
+
+
+def _read(text: str, name: str, source: str | None, machine: Machine, talk: Talk) -> _Read:
+    """Read a plan's config or a trainer's, the latter with the sequence length beside it if it says none."""
     from hptransfer.trainers import find_format, planned_for, read_text_as, recipe_from
+    from hptransfer.trainers.beside import Beside, read_beside
 
     if source == "native" or (source is None and _is_native(text)):
         from hptransfer.config import config_from_yaml
         from hptransfer.trainers import provenance_of, recipe_of
 
         config = config_from_yaml(text, name)
-        return recipe_of(config, seq_len=machine.seq_len), provenance_of(config)
+        return _Read(recipe_of(config, seq_len=machine.seq_len), provenance_of(config))
     form = _detected(name, text) if source is None else find_format(source)
-    reading = read_text_as(text, name, form, machine)
+    beside = read_beside(name)
+    beside = beside if beside.format == form.name else Beside()
+    reading = read_text_as(text, name, form, replace(machine, seq_len=beside.seq_len or machine.seq_len))
     recipe = recipe_from(reading)
     talk.say(f"{plain(name)}: read as {form.name}")
+    _say_beside(beside, reading, recipe, machine, talk)
     for trap in reading.traps:
         where = "" if trap.line is None else f"line {trap.line}, "
         talk.say(f"warning [{trap.code}]: {where}{plain(trap.field)}: {plain(trap.message)}")
-    return recipe, planned_for(text)
+    return _Read(recipe, planned_for(text) or beside.plan, _micro_batch(reading))
+
+
+def _say_beside(beside: Beside, reading: Reading, recipe: Recipe, machine: Machine, talk: Talk) -> None:
+    """Say that the sequence length is the sidecar's, and that the file's tokens are no longer the plan's."""
+    from hptransfer.trainers.writing import SIDECAR
+
+    file, own = plain(reading.source.name), beside.seq_len
+    if own not in (None, machine.seq_len) and not reading.values["seq_len"].fields:
+        what = f" --seq-len {machine.seq_len} is of what is written: the batch in tokens stays."
+        talk.say(
+            f"note [seq-len-beside]: {file} is read in sequences of {own} tokens, as {file}{SIDECAR} says."
+            f"{what if machine.seq_len else ''} If it is trained with others, take that file away."
+        )
+    tokens = recipe.steps * recipe.batch_tokens
+    if beside.tokens is not None and not 1 - SAME_TOKENS < tokens / beside.tokens < 1 + SAME_TOKENS:
+        talk.say(
+            f"warning [not-as-planned]: {file} trains {tokens:.3g} tokens as it was read, "
+            f"{beside.tokens:.3g} were planned ({file}{SIDECAR}). Give --from-world-size if it is for "
+            f"other ranks than {machine.world_size or 1}, or take that file away if {file} was changed since."
+        )
+
+
+def _micro_batch(reading: Reading) -> int | None:
+    """The micro batch that a file says, None where it says none or no whole number."""
+    value = reading.values.get("micro_batch")
+    number = reading.number("micro_batch")
+    said = value is not None and value.fields and number is not None and number >= 1
+    return int(number) if said and number == int(number) else None
+
+
+def _keeping(micro_batch: int | None, machine: Machine, recipe: Recipe, talk: Talk) -> Machine:
+    """The machine with the micro batch of the source, where nobody says another and the batch divides."""
+    from hptransfer.trainers.base import split_batch
+
+    if micro_batch is None or machine.micro_batch is not None:
+        return machine
+    kept = replace(machine, micro_batch=micro_batch)
+    try:
+        split_batch(recipe, kept)
+    except UsageError:
+        talk.say(
+            f"note [micro-batch]: the batch does not divide by the file's micro batch of {micro_batch} on "
+            f"each of {machine.world_size or 1} ranks: it is 1 here. Give another with --micro-batch."
+        )
+        return machine
+    return kept
 
 
 def _is_native(text: str) -> bool:

@@ -83,7 +83,9 @@ hptransfer convert run.yaml --to nanogpt -o train_config.py
   the file says the sizes (Megatron-LM's `--hidden-size`). Init std and multipliers are the model's: they are
   said, and in the sidecar.
 - `convert --from-world-size` says for how many ranks the file is, where a batch per device needs it and what
-  is written is for others (`--world-size`): the batch in tokens stays.
+  is written is for others (`--world-size`): the batch in tokens stays. So it does under `--seq-len`, where
+  the file, or the sidecar beside it, says a sequence length of its own. The micro batch stays where it
+  divides.
 - Betas, epsilon and clipping are written wherever there is a field: the trainers' defaults differ.
 - Weight decay is PyTorch's: a step shrinks weights by LR times weight decay.
 - `--base FILE` puts a plan into a config that you have: its hyperparameters only, comments, order, quotes and

@@ -100,3 +100,62 @@ def test_the_batch_stays_when_the_ranks_change(plan: Run, tmp_path: Path) -> Non
     without = plan("convert", "eight.json", "--to", "litgpt", "--seq-len", "4096")
     assert without.code == 2
     assert "--from-world-size" in without.err
+
+
+def test_the_sequence_length_beside_a_config_is_its_own(run: Run, tmp_path: Path) -> None:
+    machine = ("--world-size", "8", "--seq-len", "1024")
+    made = run("plan", "--law", "step-law", *TARGET, *machine, "--format", "hf", "-o", "hf.json")
+    assert made.code == 0, made.err
+    planned = json.loads((tmp_path / "hf.json.hptransfer.json").read_text())["values"]
+    other = run("convert", "hf.json", "--to", "param-groups", "--world-size", "8", "--seq-len", "2048")
+    assert other.code == 0, other.err
+    written = json.loads(other.out)
+    assert [written[name] for name in ("batch_tokens", "steps")] == [
+        planned["batch_tokens"],
+        planned["steps"],
+    ]
+    assert written["seq_len"] == 2048
+    assert "note [seq-len-beside]: hf.json is read in sequences of 1024 tokens" in other.err
+    assert "not-as-planned" not in other.err
+    without = run("convert", "hf.json", "--to", "param-groups", "--world-size", "8")
+    assert json.loads(without.out) == written | {"seq_len": 1024}, without.err
+    (tmp_path / "hf.json.hptransfer.json").unlink()
+    assert "seq-len-beside" not in run("convert", "hf.json", "--to", "litgpt", *machine).err
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"format": "hf", "values": {"seq_len": -1, "steps": "x"}}'])
+def test_what_stands_beside_a_config_may_be_anything(run: Run, tmp_path: Path, content: str) -> None:
+    machine = ("--world-size", "8", "--seq-len", "1024")
+    assert run("plan", "--law", "step-law", *TARGET, *machine, "--format", "hf", "-o", "hf.json").code == 0
+    (tmp_path / "hf.json.hptransfer.json").write_text(content)
+    outcome = run("convert", "hf.json", "--to", "litgpt", *machine)
+    assert outcome.code == 0
+    assert "seq-len-beside" not in outcome.err
+
+
+def test_tokens_that_are_not_the_plans_are_said(run: Run) -> None:
+    machine = ("--world-size", "8", "--seq-len", "1024")
+    assert run("plan", "--law", "step-law", *TARGET, *machine, "--format", "hf", "-o", "hf.json").code == 0
+    outcome = run("convert", "hf.json", "--to", "litgpt", "--world-size", "16")
+    assert "warning [not-as-planned]: hf.json trains 2e+11 tokens as it was read, 1e+11" in outcome.err
+    assert "Give --from-world-size" in outcome.err
+
+
+def test_the_micro_batch_stays_where_it_divides(run: Run) -> None:
+    machine = ("--world-size", "8", "--seq-len", "2048")
+    law = ("--law", "step-law", "--batch-tokens", "1048576")
+    made = run("plan", *law, *TARGET, *machine, "--micro-batch", "4", "--format", "hf", "-o", "hf.json")
+    assert made.code == 0, made.err
+    kept = run("convert", "hf.json", "--to", "litgpt", *machine)
+    assert "micro_batch_size: 4\n" in kept.out, kept.err
+    assert (
+        "micro_batch_size: 2\n"
+        in run("convert", "hf.json", "--to", "litgpt", *machine, "--micro-batch", "2").out
+    )
+    ranks = ("--from-world-size", "8", "--world-size", "512")
+    none = run("convert", "hf.json", "--to", "litgpt", *ranks)
+    assert "micro_batch_size: 1\n" in none.out
+    assert (
+        "note [micro-batch]: the batch does not divide by the file's micro batch of 4 on each of 512"
+        in none.err
+    )
