@@ -38,6 +38,7 @@ from hptransfer.plans.prediction import (
     Inputs,
     Rounding,
     asked_inputs,
+    asks_for_batch,
     asks_for_flops,
     evaluate,
     is_mup,
@@ -327,7 +328,7 @@ def _refuse_many_epochs(target: Target) -> None:
 
 def _missing_options(law: Law, target: Target) -> Iterator[str]:
     """Options that the law's inputs need and the target does not answer, each with what it means."""
-    if takes_batch(law) and law.batch_tokens is None and target.batch_tokens is None:
+    if asks_for_batch(law) and target.batch_tokens is None:
         yield "--batch-tokens B (tokens per optimizer step)"
     no_shape = target.width is None or target.depth is None
     shapeless = law.flops_formula == "MD" and asks_for_flops(law) and target.flops_per_token is None

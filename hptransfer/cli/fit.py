@@ -82,6 +82,7 @@ def command(
     from hptransfer.fitting import fit
     from hptransfer.law import law_to_json
     from hptransfer.plans.decay_conventions import CONVENTIONS, counted_as
+    from hptransfer.plans.prediction import asks_for_batch
     from hptransfer.readers.columns import quoted
 
     talk = Talk(quiet=quiet)
@@ -119,7 +120,8 @@ def command(
     if plot is not None:
         save_plot(_drawing(sweep, law), plot, force=force, inputs=[*options.inputs(files), output], talk=talk)
     if not to_stdout:
-        talk.then(f"hptransfer plan --law {quoted(output)} --params 7e9 --tokens 1e12 -o config.yaml")
+        batch = " --batch-tokens 4Mi" if asks_for_batch(law) else ""
+        talk.then(f"hptransfer plan --law {quoted(output)} --params 7e9 --tokens 1e12{batch} -o config.yaml")
 
 
 def _drawing(sweep: Sweep, law: Law) -> Draw:

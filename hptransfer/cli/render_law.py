@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any, TextIO
 
 from hptransfer.batches.sizes import critical_formula
@@ -26,8 +26,12 @@ def show_law(law: Law, *, stream: TextIO) -> None:
     laws = {"peak_lr": law.peak_lr, "batch_tokens": law.batch_tokens}
     if law.tau_ema is not None:
         laws["tau_ema"] = law.tau_ema
+    fixed = _fixed_terms(law)
     rows = [
-        row for name, power in laws.items() if power is not None for row in _coefficient_rows(name, power)
+        row
+        for name, power in laws.items()
+        if power is not None
+        for row in _coefficient_rows(name, power, fixed=fixed if name == "peak_lr" else ())
     ]
     table(f"Law {plain(law.id)}: {plain(law.title)}", ("", "term", "value#", "90 % interval"), rows, stream)
     if law.loss is not None:
@@ -138,7 +142,15 @@ def _show_choices(choices: Choices, stream: TextIO) -> None:
     table(title, ("fit", "fade#", "lost on left-out cells#", "weight#"), rows, stream)
 
 
-def _coefficient_rows(name: str, power: PowerLaw) -> Iterable[tuple[str, ...]]:
+def _fixed_terms(law: Law) -> tuple[str, ...]:
+    """Exponents of the LR that the form sets, not the runs; their spread is doubt about the form."""
+    is_power = law.fit is not None and law.fit.power_scheduler is not None
+    return ("batch_tokens", "params") if is_power else ()
+
+
+def _coefficient_rows(
+    name: str, power: PowerLaw, *, fixed: Collection[str] = ()
+) -> Iterable[tuple[str, ...]]:
     stds: list[float | None] = [None] * (1 + len(power.exponents))
     quantile = 0.0
     if power.uncertainty is not None:
@@ -153,7 +165,7 @@ def _coefficient_rows(name: str, power: PowerLaw) -> Iterable[tuple[str, ...]]:
     for i, (term, exponent) in enumerate(power.exponents.items(), start=1):
         std = stds[i]
         text = "-" if std is None else f"{exponent - quantile * std:.3f} to {exponent + quantile * std:.3f}"
-        yield ("", f"{term} exponent", f"{exponent:.4f}", text)
+        yield ("", f"{term} exponent", f"{exponent:.4f}", "fixed" if term in fixed else text)
 
 
 def _quantile(spread: Uncertainty) -> float:

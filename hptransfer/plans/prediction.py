@@ -430,6 +430,11 @@ def takes_batch(law: Law) -> bool:
     return law.peak_lr is not None and "batch_tokens" in law.peak_lr.exponents
 
 
+def asks_for_batch(law: Law) -> bool:
+    """Whether a plan with this law needs a batch that the law does not say."""
+    return takes_batch(law) and law.batch_tokens is None
+
+
 def asked_inputs(law: Law) -> set[str]:
     """Names of all inputs that a plan with this law needs."""
     return {name for p in (law.peak_lr, law.batch_tokens) if p is not None for name in p.exponents}

@@ -56,3 +56,16 @@ def test_what_it_cannot_do_exits_2_and_says_why(searched: Run) -> None:
 
 def test_a_backtest_does_not_guess_the_batch_that_the_form_leaves_open(searched: Run) -> None:
     assert "its LR is for a batch that is given" in searched(*FIT, "-q", "--backtest").out
+
+
+def test_its_next_line_gives_the_batch_that_the_law_asks_for(searched: Run) -> None:
+    fitted = searched(*FIT)
+    command = fitted.err.splitlines()[-1].removeprefix("next: hptransfer ").split()
+    assert "--batch-tokens" in command
+    assert searched(*command, "--params-kind", "total").code == 0
+
+
+def test_exponents_that_the_form_fixes_have_no_interval(searched: Run) -> None:
+    lines = [line.split() for line in searched(*FIT).out.splitlines()]
+    assert ["batch_tokens", "exponent", "1.0000", "fixed"] in lines
+    assert ["params", "exponent", "0.0000", "fixed"] in lines
