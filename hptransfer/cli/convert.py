@@ -139,8 +139,9 @@ def _micro_batch(reading: Reading) -> int | None:
     """The micro batch that a file says, None where it says none or no whole number."""
     value = reading.values.get("micro_batch")
     number = reading.number("micro_batch")
-    said = value is not None and value.fields and number is not None and number >= 1
-    return int(number) if said and number == int(number) else None
+    if value is None or not value.fields or number is None or number < 1:
+        return None
+    return int(number) if number == int(number) else None
 
 
 def _keeping(micro_batch: int | None, machine: Machine, recipe: Recipe, talk: Talk) -> Machine:
