@@ -114,6 +114,7 @@ class Reading:
     values: dict[str, Value] = field(default_factory=dict)
     traps: list[Trap] = field(default_factory=list)
     groups: dict[str, GroupReading] = field(default_factory=dict)  # by tensor class, or by the file's name
+    unsaid: dict[str, str] = field(default_factory=dict)  # of values not known, the field that would say them
 
     def get(self, name: str) -> float | int | str | None:
         """One of our values, None where it is not known."""
@@ -186,6 +187,8 @@ class Fields:
     def put(self, ours: str, value: float | str | None, *names: str) -> None:
         """Set one of our values, which stands in these fields (those that are there); None is not known."""
         if value is None:
+            if names:
+                self.reading.unsaid[ours] = names[0]
             return
         found = tuple((name, self.source.fields[name]) for name in names if name in self)
         self.reading.values[ours] = Value(value, found)

@@ -142,6 +142,15 @@ def _stops(code: str) -> bool:
 
 
 def _missing(ours: str, reading: Reading) -> str:
-    flags = _FLAGS.get(ours)
-    hint = f" Give {flags}." if flags else ""
-    return f"the file does not say it ({plain(reading.format)}).{hint}"
+    return f"the file does not say it ({plain(reading.format)}).{_way_out(ours, reading)}"
+
+
+def _way_out(ours: str, reading: Reading) -> str:
+    field, of_steps = reading.unsaid.get(ours), reading.unsaid.get("steps")
+    if field is None:
+        return f" Give {_FLAGS[ours]}." if ours in _FLAGS else ""
+    if field not in reading.source.fields:
+        return f" Add {plain(field)} to it."
+    if of_steps is None or ours == "steps":
+        return ""
+    return f" {plain(field)} is a share of the steps: add {plain(of_steps)} to it."

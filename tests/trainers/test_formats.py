@@ -251,6 +251,18 @@ def test_what_nobody_says_is_an_error_with_the_flags() -> None:
         recipe_from(reading)
 
 
+def test_a_share_of_steps_that_nobody_says_is_an_error_with_the_field_to_add() -> None:
+    text = "learning_rate: 0.001\nsequence_len: 4096\nwarmup_ratio: 0.03\nnum_epochs: 3\n"
+    machine = Machine(world_size=8)
+    with pytest.raises(InputError) as error:
+        recipe_from(read_text_as(text, "base.yml", FORMATS["axolotl"], machine))
+    warmup, steps = (problem.message for problem in error.value.problems)
+    assert warmup.endswith("(axolotl). warmup_ratio is a share of the steps: add max_steps to it.")
+    assert steps.endswith("(axolotl). Add max_steps to it.")
+    known = read_text_as(f"{text}max_steps: 1000\n", "base.yml", FORMATS["axolotl"], machine)
+    assert recipe_from(known).curve.warmup_steps == 30
+
+
 def test_products_in_python_configs_are_worked_out() -> None:
     text = "gradient_accumulation_steps = 5 * 8 # ranks\nbatch_size = 12\nblock_size = 1024\n"
     reading = read_text_as(text, "train.py", FORMATS["nanogpt"])
