@@ -28,7 +28,7 @@ def command(json: Json = False, quiet: Quiet = False) -> None:
                 row["format"],
                 row["version"],
                 "/".join(row["suffixes"]),
-                "by tensor class" if row["groups"] else "one for all",
+                row["lr"],
                 " ".join(row["needs"]) or "-",
                 ", ".join(row["schedules"]),
             )
@@ -50,6 +50,7 @@ def _content(form: Format) -> dict[str, Any]:
         "needs": [FLAGS[name] for name in form.needs],
         "schedules": schedules_held(form),
         "groups": form.holds_groups,
+        "lr": form.lr_of,
         "fields": field_names(form),
         "differences": list(form.differences),
         "usage": form.usage,

@@ -248,8 +248,18 @@ class Format:
     proven: Mapping[str, str] = field(default_factory=dict)  # words of PROOFS to the test that proves each
     usage: str = ""  # how the trainer is given the file
     holds_groups: bool = False
+    own_rules: str | None = (
+        None  # the one rule set that it scales by itself, taking no values by tensor class
+    )
     fixed: Mapping[str, Scalar] = field(default_factory=dict)  # written as they are
     excludes: tuple[str, ...] = ()  # fields that say it is another format
+
+    @property
+    def lr_of(self) -> str:
+        """How LRs differ between tensors, in words."""
+        if self.own_rules is not None:
+            return f"by {self.own_rules} only"
+        return "by tensor class" if self.holds_groups else "one for all"
 
 
 def require_machine(format_name: str, machine: Machine, needs: Iterable[str]) -> None:

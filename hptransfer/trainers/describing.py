@@ -145,8 +145,13 @@ def _proofs(form: Format) -> str:
 
 def _abilities(form: Format) -> tuple[str, ...]:
     needs = ", ".join(f"`--{name.replace('_', '-')}`" for name in form.needs) or "-"
-    groups = "by tensor class" if form.holds_groups else "one for all"
-    return f"`{form.name}`", form.syntax.suffixes[0], needs, ", ".join(schedules_held(form)) or "-", groups
+    return (
+        f"`{form.name}`",
+        form.syntax.suffixes[0],
+        needs,
+        ", ".join(schedules_held(form)) or "-",
+        form.lr_of,
+    )
 
 
 def _fields(form: Format) -> str:

@@ -137,4 +137,5 @@ MEGATRON = Format(
     },
     usage='source FILE; torchrun ... pretrain_gpt.py "${HPTRANSFER_ARGS[@]}"',
     holds_groups=True,
+    own_rules=RULE_SET,
 )

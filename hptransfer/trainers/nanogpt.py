@@ -97,15 +97,9 @@ NANOGPT = Format(
 def _express_mup(recipe: Recipe, machine: Machine, draft: Draft) -> None:
     _express(recipe, machine, draft)
     widths = recipe.widths
-    if widths is None:
+    ours = widths is not None and widths.rule_set == RULE_SET
+    if widths is None or not ours or widths.width is None or widths.base_width is None:
         draft.fields |= {"mup_enabled": False}
-        return
-    if widths.rule_set != RULE_SET or widths.width is None or widths.base_width is None:
-        draft.fields |= {"mup_enabled": False}
-        draft.lose(
-            f"nanoGPT-mup scales by its own rules only (rule set nanogpt-mup), not by {widths.rule_set}: muP "
-            "is switched off here. Plan with --parametrization nanogpt-mup."
-        )
         return
     draft.fields |= {"mup_enabled": True, "mup_width_multiplier": widths.width / widths.base_width}
     hidden = group_of(recipe.groups or {}, "hidden")
@@ -137,4 +131,5 @@ NANOGPT_MUP = replace(
         "LR formula": "test_nanogpt.py::test_its_mup_lr_is_the_planned_one_at_every_step",
     },
     holds_groups=True,
+    own_rules=RULE_SET,
 )

@@ -46,10 +46,7 @@ def draft_of(recipe: Recipe, form: Format, machine: Machine) -> Draft:
             f"the plan is for {recipe.optimizer}; these are AdamW's fields. Set the optimizer yourself."
         )
     if "groups" not in draft.held and not plain_groups(recipe.groups, recipe):
-        draft.lose(
-            f"{form.title} has one LR and weight decay for all tensors here: the plan's differ by class "
-            "(see the sidecar, or --format param-groups)."
-        )
+        draft.lose(_one_for_all(recipe, form))
     if "groups" not in draft.held and recipe.groups is None and recipe.widths is not None:
         draft.lose(
             f"the values by tensor class come from the rules of {recipe.widths.rule_set}, and the sizes that "
@@ -59,6 +56,18 @@ def draft_of(recipe: Recipe, form: Format, machine: Machine) -> Draft:
         if values[name] != own:
             draft.lose(f"{form.title} has no field for {name}: the plan says {values[name]}, it uses {own}.")
     return draft
+
+
+def _one_for_all(recipe: Recipe, form: Format) -> str:
+    lost = (
+        f"{form.title} has one LR and weight decay for all tensors here: the plan's differ by class "
+        "(see the sidecar, or --format param-groups)."
+    )
+    if form.own_rules is None:
+        return lost
+    planned = "" if recipe.widths is None else f", not by {recipe.widths.rule_set}"
+    rules = f"It scales by its own rules only{planned}: plan with --parametrization {form.own_rules}."
+    return f"{lost} {rules}"
 
 
 def write_config(

@@ -74,7 +74,14 @@ def test_what_gets_lost_is_said(plan: Run) -> None:
         in lost.err
     )
     other_rules = plan("convert", "mup.yaml", "--to", "megatron", *MACHINE)
-    assert "warning [not-expressed]" in other_rules.err
+    assert (
+        "warning [not-expressed]: Megatron-LM (flags) has one LR and weight decay for all tensors here"
+        in other_rules.err
+    )
+    assert "only, not by mup: plan with --parametrization megatron-mup." in other_rules.err
+    listed = {form["format"]: form["lr"] for form in json.loads(plan("formats", "--json").out)}
+    assert (listed["megatron"], listed["litgpt"]) == ("by megatron-mup only", "one for all")
+    assert listed["olmo-core"] == "by tensor class"
     assert plan("convert", "megatron-mup.yaml", "--to", "megatron", *MACHINE, "-o", "a.sh").code == 0
     unknown = plan("convert", "a.sh", "--to", "olmo-core", *MACHINE)
     assert (
