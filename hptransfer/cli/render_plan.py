@@ -11,6 +11,7 @@ from hptransfer.batches.following import sentence
 from hptransfer.cli.blocks import show_planned_course
 from hptransfer.cli.render import count, folded, interval, number, ratio, say, table
 from hptransfer.errors import plain
+from hptransfer.plans.cost import LEAST_BOUND
 from hptransfer.quantities import scientific, short_count
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from hptransfer.law import Law
     from hptransfer.parametrizations.grouping import Alternative, Group, ParamGroups
     from hptransfer.planning import Plan
-    from hptransfer.plans.cost import CostOfBeingWrong
+    from hptransfer.plans.cost import Cost, CostOfBeingWrong
     from hptransfer.plans.tradeoff import TimeVsCompute
 
 
@@ -165,9 +166,7 @@ def show_cost(cost: CostOfBeingWrong) -> None:
             name if k == 0 else "",
             f"x{one.factor:.3g}",
             number(one.value) if name == "peak_lr" else count(one.value),
-            f"{'>= ' if one.at_least else ''}{one.excess:.2%}",
-            interval(one.interval, "{:.2%}".format),
-            "" if one.excess_flops is None else f"{one.excess_flops:.1%}",
+            *_cost_cells(one),
             count(one.steps) if one.steps is not None else "",
         )
         for name, curve in (("peak_lr", cost.peak_lr), ("batch_tokens", cost.batch_tokens))
@@ -177,6 +176,18 @@ def show_cost(cost: CostOfBeingWrong) -> None:
     table("Cost of being wrong by a factor: excess loss, FLOPs it wastes", columns, rows)
     for line in cost.summary:
         print(folded(line))
+
+
+def _cost_cells(one: Cost) -> tuple[str, str, str]:
+    """Excess, its interval, FLOPs: bounds (`>=`) are open above, and a dash stands where nothing is known."""
+    if not one.is_known:
+        return "-", "-", "" if one.excess_flops is None else "-"
+    bound = ">= " if one.at_least else ""
+    flops = "" if one.excess_flops is None else f"{one.excess_flops:.1%}"
+    spread = interval(one.interval, "{:.2%}".format)
+    if one.at_least and one.interval is not None:
+        spread = f">= {one.interval[0]:.2%}" if one.interval[0] >= LEAST_BOUND else "-"
+    return f"{bound}{one.excess:.2%}", spread, flops
 
 
 def show_exchange(exchange: TimeVsCompute) -> None:

@@ -25,6 +25,7 @@ FACTORS = (0.25, 0.5, 0.5**0.5, 1.0, 2.0**0.5, 2.0, 4.0)
 
 POINTS = 61  # of the normal distribution that the optimum's error is integrated over
 WIDEST = 3.0  # standard deviations to either side
+LEAST_BOUND = 5e-5  # a lower bound that would be shown as 0.00 %
 EVEN = 1.1  # costs of the two sides within this factor: neither is safer
 
 Side = Literal["low", "high", "even", "unknown"]
@@ -37,9 +38,10 @@ class Cost:
     Attributes:
         factor, value:  times the value to run, and that value (LR, or batch in tokens).
         excess:         where the optimum is where the plan says.
-        interval:       5 to 95 % over where it may be; None where the plan has no interval.
+        interval:       5 to 95 % over where it may be, and always around `excess`; None where the plan has
+                        no interval. Where `at_least`, its upper end is a lower bound as well.
         expected:       mean over where it may be; None likewise.
-        at_least:       runs did not reach that far: the true cost is higher.
+        at_least:       runs did not reach that far, or to the batch to run: the true cost may be higher.
         excess_flops:   share of the compute that the excess wastes; None without a loss law.
         steps:          optimizer steps at this batch; None for an LR.
     """
@@ -52,6 +54,11 @@ class Cost:
     at_least: bool
     excess_flops: float | None
     steps: int | None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether `excess` says anything: that a cost is at least zero says nothing."""
+        return not self.at_least or self.excess >= LEAST_BOUND
 
 
 @dataclass(frozen=True)
@@ -72,7 +79,8 @@ def cost_of_being_wrong(plan: Plan) -> CostOfBeingWrong | None:
         return None
     lrs, batches = curves
     safe_lr, safe_batch = _safe_side(lrs), _safe_side(batches)
-    summary = (_lr_sentence(lrs, safe_lr), *_batch_sentences(batches, safe_batch))
+    lr_sentence = _LR_UNKNOWN if _point_at(batches, 1.0).at_least else _lr_sentence(lrs, safe_lr)
+    summary = (lr_sentence, *_batch_sentences(batches, safe_batch))
     return CostOfBeingWrong(lrs, batches, safe_lr, safe_batch, summary)
 
 
@@ -94,7 +102,7 @@ def cost_curves(plan: Plan, factors: Sequence[float]) -> tuple[tuple[Cost, ...],
             factor=factor,
             value=value,
             excess=found[0],
-            interval=None if spread is None else (spread[0], spread[2]),
+            interval=None if spread is None else (min(spread[0], found[0]), max(spread[2], found[0])),
             expected=None if spread is None else spread[1],
             at_least=found[1],
             excess_flops=waste,
@@ -110,6 +118,9 @@ def cost_curves(plan: Plan, factors: Sequence[float]) -> tuple[tuple[Cost, ...],
     return tuple(lrs), tuple(batches)
 
 
+_LR_UNKNOWN = (
+    "LR: the sweep had no runs at a batch like the one to run, and does not show what another LR costs."
+)
 _Price = Callable[[float, float], tuple[float, bool]]  # factor, error of the optimum -> excess, at least
 
 
@@ -126,19 +137,26 @@ class _At:
     u: float
 
     def lr(self, factor: float, error: float) -> tuple[float, bool]:
-        """Excess over the best LR at the batch to run; `error` moves that best LR, natural logs."""
+        """Excess over the best LR at the batch to run; `error` moves that best LR, natural logs.
+
+        At least 0 is all that is known where no batch like that was searched.
+        """
+        if not _within(self.v, self.bowl.trusted_v):
+            return 0.0, True
         bottom = valley(self.bowl, self.v, PLAIN)
         u = bottom + self.u + math.log(factor)
-        low, high = self.bowl.trusted_u
         found = excess(self.bowl, u - error, self.v, PLAIN) - excess(self.bowl, bottom, self.v, PLAIN)
-        return max(math.expm1(self.scale * found), 0.0), not low <= u <= high
+        return max(math.expm1(self.scale * found), 0.0), not _within(u, self.bowl.trusted_u)
 
     def batch(self, factor: float, error: float) -> tuple[float, bool]:
         """Excess of a batch with its own best LR; `error` moves the best batch."""
         v = self.v + math.log(factor)
-        low, high = self.bowl.trusted_v
         found = excess(self.bowl, valley(self.bowl, v - error, PLAIN), v - error, PLAIN)
-        return max(math.expm1(self.scale * found), 0.0), not low <= v <= high
+        return max(math.expm1(self.scale * found), 0.0), not _within(v, self.bowl.trusted_v)
+
+
+def _within(value: float, span: tuple[float, float]) -> bool:
+    return span[0] <= value <= span[1]
 
 
 def _own_batch(plan: Plan) -> float | None:
@@ -190,7 +208,7 @@ def _safe_side(curve: Sequence[Cost]) -> Side:
     low, high = _point_at(curve, 0.5), _point_at(curve, 2.0)
     a, b = (cost.excess if cost.expected is None else cost.expected for cost in (low, high))
     if max(a, b) <= EVEN * min(a, b):
-        return "unknown" if low.at_least != high.at_least else "even"
+        return "unknown" if low.at_least or high.at_least else "even"
     cheaper, side = (low, "low") if a < b else (high, "high")
     return "unknown" if cheaper.at_least else ("low" if side == "low" else "high")
 
@@ -211,6 +229,7 @@ def _lr_sentence(curve: Sequence[Cost], side: Side) -> str:
 
 
 def _batch_sentences(curve: Sequence[Cost], side: Side) -> tuple[str, ...]:
+    """Which side is safer, and what a factor of 2 changes where the cost of the batch to run is known."""
     here = _point_at(curve, 1.0)
     advice = {
         "low": "a batch too small costs less than one too large",
@@ -218,6 +237,10 @@ def _batch_sentences(curve: Sequence[Cost], side: Side) -> tuple[str, ...]:
         "even": "too small and too large cost the same",
         "unknown": "the sweep does not show which side is safer",
     }[side]
+    if here.at_least:
+        return (
+            f"Batch: {advice}; the one to run lies beyond those of the sweep, where costs are lower bounds.",
+        )
     texts = []
     for factor, verb in ((2.0, "Doubling"), (0.5, "Halving")):
         there = _point_at(curve, factor)
@@ -233,6 +256,7 @@ def _batch_sentences(curve: Sequence[Cost], side: Side) -> tuple[str, ...]:
 
 
 def _priced(cost: Cost) -> str:
-    bound = "at least " if cost.at_least else ""
+    if cost.at_least:
+        return f"at least {cost.excess:.2%}" if cost.is_known else "an unknown share"
     spread = "" if cost.interval is None else f" ({cost.interval[0]:.2%} to {cost.interval[1]:.2%})"
-    return f"{bound}{cost.excess:.2%}{spread}"
+    return f"{cost.excess:.2%}{spread}"

@@ -15,6 +15,7 @@ from hptransfer.figures.cells import CellFigure
 from hptransfer.figures.evaluating import AXES, other_axis
 from hptransfer.figures.losses import CostFigure, LossFigure
 from hptransfer.figures.optima import OptimumFigure, Points
+from hptransfer.plans.cost import LEAST_BOUND
 from hptransfer.reporting import words
 from hptransfer.reporting.gathering import Material
 from hptransfer.reporting.inline import inline_svg
@@ -290,6 +291,9 @@ def cost_rows(figure: CostFigure) -> Iterator[tuple[str, ...]]:
     for factor in SHOWN_FACTORS:
         beyond = figure.beyond_runs[np.abs(np.log(figure.factor / factor)).argmin()]
         at_least = "at least " if beyond else ""
+        if beyond and float(np.interp(np.log(factor), np.log(figure.factor), figure.excess)) < LEAST_BOUND:
+            yield f"{factor:g}x", words.DASH, words.DASH, words.DASH
+            continue
         interval = f"{read(figure.low, factor, 2)} to {read(figure.high, factor, 2)}"
         yield (
             f"{factor:g}x",

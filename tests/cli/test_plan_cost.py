@@ -37,6 +37,18 @@ def test_many_targets_and_laws_without_a_bowl_have_no_curve(run: Run, law: str, 
         assert json.loads(line)["cost_of_being_wrong"] is None
 
 
+def test_a_batch_beyond_the_runs_gets_bounds_and_dashes(run: Run, law: str) -> None:
+    far = (*TARGET, "--batch-tokens", "268435456")
+    lines = run("plan", "--law", law, *far).out.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("Cost of being wrong"))
+    shown = [line.split() for line in lines[start:] if re.search(r" x[0-9.]+ ", line)]
+    lrs, batches = shown[:7], shown[7:]
+    assert all(row[-3:-1] == ["-", "-"] for row in lrs), lrs
+    assert batches[3][-3] == "-"
+    assert any(">=" in row for row in batches)
+    assert not any("0.00%" in row for row in shown)
+
+
 def test_check_says_what_an_lr_off_the_law_loses(run: Run, law: str, tmp_path: Path) -> None:
     assert run("plan", "--law", law, *TARGET, "-o", "config.yaml").code == 0
     config = tmp_path / "config.yaml"

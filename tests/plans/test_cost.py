@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 
 import pytest
@@ -93,3 +94,33 @@ def test_without_an_interval_the_curve_has_none() -> None:
     found = cost_of_being_wrong(plan(law(std=None), TARGET))
     assert found is not None
     assert all(cost.interval is None and cost.expected is None for cost in found.peak_lr)
+
+
+def test_at_a_batch_that_was_not_searched_costs_are_bounds_and_nothing_is_compared() -> None:
+    """The difference of two lower bounds says nothing, nor does a cost of at least zero."""
+    short = QUADRATIC.model_copy(update={"trusted_v": (-3.0, 1.0)})
+    found = cost_of_being_wrong(plan(law(short), replace(TARGET, batch_tokens=4 * 524_288.0)))
+    assert found is not None
+    assert all(cost.at_least and not cost.is_known for cost in found.peak_lr)
+    assert at(found.batch_tokens, 1.0).at_least
+    assert at(found.batch_tokens, 1.0).is_known
+    assert (found.safe_lr, found.safe_batch) == ("unknown", "low")
+    said = " ".join(found.summary)
+    assert "lower bounds" in said
+    assert not re.search(r"Doubling|Halving|0\.00%", said)
+
+
+def test_an_interval_holds_its_estimate() -> None:
+    """A wide doubt about the optimum moves nearly all of the distribution above the cost at the plan."""
+    found = cost_of_being_wrong(plan(law(std=2.0), TARGET))
+    assert found is not None
+    for cost in (*found.peak_lr, *found.batch_tokens):
+        assert cost.interval is not None
+        assert cost.interval[0] <= cost.excess <= cost.interval[1]
+
+
+def test_a_bound_in_words_has_no_closed_interval() -> None:
+    short = QUADRATIC.model_copy(update={"trusted_u": (-0.3, 3.0)})
+    found = cost_of_being_wrong(plan(law(short), TARGET))
+    assert found is not None
+    assert re.search(r"half of it costs at least [0-9.]+%, twice [0-9.]+% \(", found.summary[0])
