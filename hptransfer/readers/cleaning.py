@@ -38,6 +38,8 @@ _EXPECTED = {
     "steps": "a positive number of steps",
     "loss": "a positive loss (or NaN where the run diverged)",
 }
+_COUNTS = {"params": "M", "tokens": "B", "planned_tokens": "B", "batch_tokens": "M"}
+"""Whole counts, and the unit they are often given in; one below 1 was counted in such a unit."""
 _TRUE = (1.0, "true", "True", "TRUE", "yes")  # how files say that a run diverged
 _LARGEST = 1e30  # no count or rate is larger, or smaller than its inverse: products stay finite
 _LAST_LR_SPREAD = 1.05
@@ -231,6 +233,18 @@ def _note_impossible_numbers(runs: RawRuns, maps: Sequence[ColumnMap], log: Prob
             log.add(
                 file, line, header, f"got {values[row]:g}, need {_EXPECTED.get(name, 'a positive number')}."
             )
+        for row in np.flatnonzero(~is_bad & (values < 1)) if name in _COUNTS else ():
+            file, line = runs.place(row)
+            log.add(file, line, maps[runs.file[row]].columns[name], _unit_slip(name, values[row]))
+
+
+def _unit_slip(name: str, value: float) -> str:
+    """Words for a count below 1: no run has half a token, but 0.5 billion of them."""
+    expected = _EXPECTED.get(name, "a positive number of training tokens")
+    return (
+        f"got {value:g}, need {expected}, 1 or more. Does the column count millions or billions? "
+        f"Multiply it, or write the unit into it, as {value:g}{_COUNTS[name]}."
+    )
 
 
 def _without_loss_where_flagged(runs: RawRuns) -> RawRuns:

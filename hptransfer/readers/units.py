@@ -21,6 +21,9 @@ LABEL_TOLERANCE = 0.02
 _MOST = 0.9
 """Share of the runs that must agree before arithmetic settles the unit of a batch."""
 
+_UNIT_APART = 100.0
+"""Ratio of tokens to steps x batch from which another unit is likelier than a short run."""
+
 _NEEDS_SEQ_LEN = (
     "the batch is in sequences and nothing settles how many tokens a sequence has. Add --seq-len TOKENS, "
     "a column seq_len, or columns tokens and steps."
@@ -225,9 +228,11 @@ def _tokens_disagree(tokens: FloatArray, from_steps: FloatArray) -> tuple[tuple[
     rows = np.abs(ratio - 1) > LABEL_TOLERANCE
     if not rows.any():
         return ()
+    worst = float(np.nanmax(np.maximum(ratio, 1 / ratio)))
+    asked = " Are tokens in millions or billions, or the batch in other units than tokens?"
     message = (
         f"in {int(rows.sum())} of {len(rows)} runs tokens is not steps x batch_tokens within "
-        f"{LABEL_TOLERANCE:.0%} (up to x{np.nanmax(np.maximum(ratio, 1 / ratio)):.3g}); "
-        "the tokens column is used."
+        f"{LABEL_TOLERANCE:.0%} (up to x{worst:.3g}); the tokens column is used."
+        f"{asked if worst >= _UNIT_APART else ''}"
     )
     return (("tokens-steps-mismatch", message),)

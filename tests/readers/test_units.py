@@ -202,3 +202,29 @@ def test_missing_marks_of_spreadsheets_are_missing(tmp_path: Path) -> None:
     sweep = read(tmp_path, {"tokens": TOKENS, "loss": ["-", "--", 3.0, 2.9]})
     assert [run.message for run in sweep.set_aside] == ["no loss", "no loss"]
     assert np.isfinite(sweep.loss).all()
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "said"),
+    [
+        pytest.param("params", [0.00461] * 4, "got 0.00461.*millions or billions.*0.00461M", id="params"),
+        pytest.param(
+            "tokens", [0.3] * 4, "got 0.3, need a positive number of training tokens.*0.3B", id="tokens"
+        ),
+        pytest.param("batch_tokens", [0.5] * 4, "got 0.5, need.*0.5M", id="batch"),
+    ],
+)
+def test_counts_below_one_are_counted_in_another_unit(
+    tmp_path: Path, column: str, values: list[float], said: str
+) -> None:
+    """No run has half a token; a sweep in billions of tokens gave laws that were off by 1e9 per exponent."""
+    columns = {"tokens": TOKENS, "batch_tokens": BATCH_TOKENS, column: values}
+    with pytest.raises(InputError, match=f"line 2, {column}: {said}"):
+        read(tmp_path, columns)
+    written = {**columns, column: [f"{value}M" for value in values]}
+    assert len(read(tmp_path, written).lr) == 4
+
+
+def test_tokens_far_from_steps_times_batch_ask_about_units(tmp_path: Path) -> None:
+    columns = {"tokens": [2.6] * 4, "batch_tokens": BATCH_TOKENS, "steps": STEPS}
+    assert "millions or billions" in dict(read(tmp_path, columns).warnings)["tokens-steps-mismatch"]
