@@ -33,7 +33,8 @@ def show_report(report: Report, talk: Talk) -> None:
     if not report.checked and not report.unreadable:
         talk.say("no config was found. A config comes from `hptransfer plan ... -o CONFIG.yaml`.")
     elif report.findings:
-        talk.then(f"hptransfer check --explain {report.findings[0].id}")
+        first = min(report.findings, key=lambda finding: finding.severity != "error")
+        talk.then(f"hptransfer check --explain {first.id}")
     elif report.checked:
         talk.then("train; keep `hptransfer check` in CI, so that it stays so (docs/ci.md)")
 

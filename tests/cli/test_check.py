@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from hptransfer.cli.render_check import show_report
+from hptransfer.cli.talk import Talk
+from hptransfer.findings.record import Finding, Report
 from hptransfer.findings.reports import FORMATS
 from tests.cli.conftest import Run
 
@@ -137,3 +141,14 @@ def test_with_a_format_for_programs_the_diff_is_talk(run: Run, config: Path) -> 
     outcome = run("check", "configs", "--fix", "--json")
     assert json.loads(outcome.out)["exit_code"] == 1
     assert "+grad_clip: 1.0" in outcome.err
+
+
+def test_the_next_line_explains_the_first_error(capsys: pytest.CaptureFixture[str]) -> None:
+    """Findings come in the order of the file; a warning may stand above what fails the check."""
+    warning = Finding(
+        id="HPT900", slug="odd", severity="warning", file="a.yaml", line=1, field="x",
+        message="odd", expected=None, got=None, fix="look",
+    )  # fmt: skip
+    errors = [replace(warning, id=name, severity="error") for name in ("HPT103", "HPT101")]
+    show_report(Report((warning, *errors), (), (), ("a.yaml",), 0), Talk(quiet=False))
+    assert capsys.readouterr().err.endswith("next: hptransfer check --explain HPT103\n")
