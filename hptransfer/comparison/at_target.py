@@ -29,7 +29,7 @@ class Comparison:
     loss: float | None  # nats per token
     reach: Mapping[str, float]  # times outside the fitted range by input, 1 inside
     flops_approximated: bool  # C = 6 N D in place of M * tokens
-    lacks: str | None  # why it says nothing: an input that is missing, or a refusal
+    lacks: str | None  # why it says nothing, or which quantity is missing: an input, or a refusal
     differs: str  # from the reference: batch, decay, optimizer, parametrization, params
 
 
@@ -60,7 +60,8 @@ def _compare(law: Law, target: Target, against: Law) -> Comparison:
     critical, tau = _value(law.critical_batch, inputs), _value(law.tau_ema, inputs)
     if law.critical_batch is not None and critical is None:
         missing = sorted(f"--{name}" for name in law.critical_batch.exponents if name not in inputs)
-        lacks = f"law {law.id} has inputs that nobody gave. Add {' and '.join(missing)}."
+        without = f"no critical batch: it has inputs that nobody gave. Add {' and '.join(missing)}."
+        lacks = without if lacks is None else f"{lacks} {without[0].upper()}{without[1:]}"
     return Comparison(
         law=law,
         peak_lr=None if planned is None else planned.peak_lr,

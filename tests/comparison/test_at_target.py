@@ -131,3 +131,11 @@ def test_reach_is_told_for_each_input() -> None:
 def test_a_misspelt_law_gets_a_suggestion() -> None:
     with pytest.raises(UsageError, match="Did you mean 'kaplan'"):
         compare(TARGETS[0], ids=["kaplen"])
+
+
+@pytest.mark.parametrize("law_id", ["kaplan", "meituan"])
+def test_a_law_with_values_says_which_quantity_lacks_an_input(law_id: str) -> None:
+    one = only(law_id, Target(params=1e9, tokens=2e10))
+    assert one.loss is not None
+    assert one.critical_batch is None
+    assert one.lacks == "no critical batch: it has inputs that nobody gave. Add --loss."
