@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -48,3 +49,12 @@ def test_shown_lines_are_those_with_the_pattern() -> None:
 )
 def test_outputs_agree_within_rounding(shown: str, now: str, same: bool) -> None:
     assert agrees(shown, now) is same
+
+
+def test_the_tutorial_works_after_the_readme() -> None:
+    """Whoever follows the README and then the tutorial makes two folders: the first is not in the way."""
+    readme = (DOCS.parent / "README.md").read_text(encoding="utf-8")
+    tutorial = (DOCS / "tutorial.md").read_text(encoding="utf-8")
+    made = [set(re.findall(r"^mkdir (\S+)", page, re.MULTILINE)) for page in (readme, tutorial)]
+    assert all(made)
+    assert not made[0] & made[1]
