@@ -46,6 +46,8 @@ _ALL = (
 )
 FORMATS: dict[str, Format] = {form.name: form for form in _ALL}
 """Every format by its name."""
+_CALLED = {"huggingface": "hf", "transformers": "hf", "trainingarguments": "hf", "trl": "hf"}
+"""Names that people have for a format, in small letters and without dashes, that are not near its own."""
 
 __all__ = [
     "FORMATS",
@@ -77,7 +79,8 @@ def find_format(name: str) -> Format:
     Raises:  UsageError naming the nearest one.
     """
     if name not in FORMATS:
-        hint = did_you_mean(name, FORMATS)
+        meant = _CALLED.get(name.lower().replace("-", "").replace("_", ""), name.lower())
+        hint = did_you_mean(meant, FORMATS)
         msg = f"no format is called {plain(name)!r}.{hint} Formats: {', '.join(FORMATS)}."
         raise UsageError(msg)
     return FORMATS[name]

@@ -135,3 +135,10 @@ def test_formats_say_what_they_hold(run: Run) -> None:
     assert by_name["litgpt"]["schedules"] == ["cosine"]
     assert by_name["hf"]["fields"]["beta2"] == "adam_beta2"
     assert by_name["hf"]["needs"] == ["--world-size"]
+
+
+@pytest.mark.parametrize("name", ["huggingface", "Hugging-Face", "transformers", "HF"])
+def test_other_names_of_hugging_faces_format_are_answered_with_its_own(run: Run, name: str) -> None:
+    outcome = run("plan", *TARGET, "--format", name)
+    assert outcome.code == 2
+    assert f"no format is called {name!r}. Did you mean 'hf'? Formats: hf, " in " ".join(outcome.err.split())
