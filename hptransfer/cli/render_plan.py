@@ -308,14 +308,14 @@ def _whose(source: str, law: Law) -> str:
 
 
 def show_plans(plans: Iterable[Plan]) -> None:
-    """Print many plans, a row each, in their order."""
+    """Print what to run at many targets, a row each, in their order; intervals are the optima's."""
     rows = (
         (
             short_count(p.target.params),
             short_count(p.target.tokens),
-            number(p.peak_lr),
+            number(p.rounded.peak_lr),
             interval(p.peak_lr_interval),
-            count(p.batch_tokens),
+            count(p.rounded.batch_tokens),
             interval(p.batch_tokens_interval, short_count),
             count(p.rounded.steps),
             ratio(p.weight_decay),
@@ -323,4 +323,4 @@ def show_plans(plans: Iterable[Plan]) -> None:
         for p in plans
     )
     columns = ("params#", "tokens#", "peak_lr#", "90 %", "batch_tokens#", "90 %", "steps#", "weight_decay#")
-    table("Plans", columns, rows)
+    table("Plans: what to run, with the optimum's 90 % intervals", columns, rows)

@@ -30,6 +30,19 @@ def test_text_and_json_say_the_same(run: Run, law: str) -> None:
     assert content["safe_lr"] in ("low", "high", "even", "unknown")
 
 
+def test_the_table_of_many_targets_is_what_to_run(run: Run, law: str, tmp_path: Path) -> None:
+    """As the table of one plan and its config have it; JSON lines keep the optimum at the top."""
+    (tmp_path / "targets.csv").write_text("params,tokens\n1e9,6e10\n")
+    many = ("plan", "--law", law, "--targets", "targets.csv")
+    line = json.loads(run(*many, "--json").out)
+    one = line["rounded"]
+    assert one["batch_tokens"] != line["batch_tokens"]
+    (row,) = (text for text in run(*many).out.splitlines() if text.strip().startswith("1B"))
+    assert f"{one['peak_lr']:.3e}" in row
+    assert f"{one['batch_tokens']:,.0f}" in row
+    assert f"{one['steps']:,}" in row
+
+
 def test_many_targets_and_laws_without_a_bowl_have_no_curve(run: Run, law: str, tmp_path: Path) -> None:
     (tmp_path / "targets.csv").write_text("params,tokens\n1e9,6e10\n")
     for arguments in (("--law", law, "--targets", "targets.csv"), ("--law", "step-law", *TARGET)):
