@@ -306,11 +306,20 @@ def config_to_yaml(config: TrainConfig) -> str:
         if not content[name]:
             del content[name]
     for values in (content, content["planned"]):
+        options = values["schedule_options"]
+        options |= {name: int(options[name]) for name in _COUNTS & options.keys() if _is_whole(options[name])}
         if not values["schedule_options"]:
             del values["schedule_options"]
     first = (MARK, "hptransfer_version", "target")
     ordered = {**{name: content[name] for name in first}, **content}
     return "\n".join([FIRST_LINE, *yaml_lines(ordered, "")]) + "\n"
+
+
+_COUNTS = frozenset(["batch_seqs", "seq_len", "decay_steps"])  # options of schedules that count something
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, float) and value.is_integer()
 
 
 def _asked(content: Mapping[str, Any]) -> dict[str, Any]:

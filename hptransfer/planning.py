@@ -426,7 +426,7 @@ def _assemble(law: Law, target: Target, rounding: Rounding, values: Mapping[str,
         weight_decay_interval=_interval(values, "weight_decay_timescale") if own_decay is None else None,
     )
     if own_schedule(law) == "power" and is_power_scheduler(law) and run_batch is not None:
-        return replace(planned, **_power_schedule(law, target, rounded, final_lr_ratio or 0.0))
+        return _with_power_schedule(planned, final_lr_ratio or 0.0)
     return planned
 
 
@@ -458,26 +458,30 @@ def _notes_on_batch(
         yield Note(code="batch-above-critical", message=text)
 
 
-def _power_schedule(law: Law, target: Target, rounded: Rounded, ratio: float) -> dict[str, Any]:
-    """Fields of a plan whose run follows the Power Scheduler down to `ratio` times the LR before its decay.
+def _with_power_schedule(planned: Plan, ratio: float) -> Plan:
+    """The plan with a run that follows the Power Scheduler down to `ratio` times the LR before its decay.
 
     The LR falls from the end of the warm-up on, so that is where the top of the schedule is.
     """
-    batch, seq_len = rounded.batch_tokens, _seq_len(law, target)
+    law, target, rounded = planned.law, planned.target, planned.rounded
+    batch = rounded.batch_tokens
     assert batch is not None  # noqa: S101 - asked before
     decay_steps = own_decay_steps(law, rounded.steps) or 0.0
     top = power_schedule_lr(law, batch_tokens=batch, tokens=max(rounded.warmup_tokens, batch))
     before_decay = max(target.tokens - decay_steps * batch, batch)
     end = ratio * power_schedule_lr(law, batch_tokens=batch, tokens=before_decay)
-    return {
-        "rounded": replace(rounded, peak_lr=significant(top)),
-        "final_lr_ratio": significant(end / top),
-        "schedule_options": {
+    ends = Origin(f"{ratio:g} of the LR before the decay / peak LR", planned.origins["final_lr_ratio"].source)
+    return replace(
+        planned,
+        rounded=replace(rounded, peak_lr=significant(top)),
+        final_lr_ratio=significant(end / top),
+        schedule_options={
             **own_schedule_options(law, rounded.steps),
-            **power_schedule_options(law, batch_tokens=batch, seq_len=seq_len),
+            **power_schedule_options(law, batch_tokens=batch, seq_len=planned.seq_len),
             "final_ratio": ratio,
         },
-    }
+        origins={**planned.origins, "final_lr_ratio": ends},
+    )
 
 
 def inputs_by_name(law: Law, target: Target, values: Mapping[str, Any]) -> dict[str, float]:

@@ -12,6 +12,7 @@ from hptransfer.cli.blocks import show_planned_course
 from hptransfer.cli.render import count, folded, interval, number, ratio, say, table
 from hptransfer.errors import plain
 from hptransfer.plans.cost import LEAST_BOUND
+from hptransfer.plans.derivation import is_power_scheduler
 from hptransfer.quantities import scientific, short_count
 
 if TYPE_CHECKING:
@@ -28,6 +29,14 @@ SHORT_SOURCES = {  # how `plan` says in a word whose value it is; --explain give
     "default": "default",
     "the user": "you",
 }
+
+
+_OPTION_ORIGINS = {"decay_steps": "decay_steps", "final_ratio": "final_lr_ratio"}  # else the schedule's
+
+_POWER_LRS = (
+    "Power schedule: the run's LR is where the warm-up ends, its highest; the optimum's is the law's at the "
+    "last token, where the phase of constant exponent would end without the decay."
+)
 
 
 def plan_content(
@@ -105,6 +114,8 @@ def show_plan(
         ("", "run#", "optimum#", "90 % interval", "from"),
         _plan_rows(plan),
     )
+    if plan.recipe["schedule"].value == "power" and is_power_scheduler(plan.law):
+        print(f"{folded(_POWER_LRS)}\n")
     if plan.batches is not None:
         show_batches(plan.batches)
     show_planned_course(plan)
@@ -281,7 +292,7 @@ def _plan_rows(plan: Plan) -> Iterable[tuple[str, ...]]:
     for name, option in plan.schedule_options.items():
         text = ratio(option) if isinstance(option, float) else plain(option)
         text = count(option) if name == "decay_steps" and isinstance(option, float) else text
-        yield (name, text, "", "", whose("decay_steps" if name == "decay_steps" else "schedule"))
+        yield (name, text, "", "", whose(_OPTION_ORIGINS.get(name, "schedule")))
     for name, settled in plan.recipe.items():
         if name not in ("warmup_fraction", "final_lr_ratio"):
             yield (name, plain(settled.value), "", "", _whose(settled.origin.source, plan.law))

@@ -11,9 +11,10 @@ from hptransfer.errors import RefusalError, plain
 from hptransfer.law import Law, PowerLaw
 from hptransfer.plans.decay_conventions import PYTORCH, law_convention
 from hptransfer.plans.prediction import batch_slope, timescale_law
-from hptransfer.quantities import scientific
+from hptransfer.quantities import scientific, significant
 
 LARGEST_SETTING = 1e6  # no LR, weight decay, clip or fraction is larger
+COEFFICIENT_DIGITS = 7  # of the Power Scheduler: the schedule then hits the LR to run in all its digits
 MAX_LOG_LR = 300.0  # natural logs: beyond, a law was broken, and sums of it would overflow
 DEFAULTS: dict[str, str | float] = {
     "schedule": "cosine",
@@ -145,7 +146,7 @@ def power_schedule_options(law: Law, *, batch_tokens: float, seq_len: int) -> di
     return {
         "batch_seqs": batch_tokens / seq_len,
         "seq_len": float(seq_len),
-        "coefficient": math.exp(law.peak_lr.log_coefficient) * seq_len,
+        "coefficient": significant(math.exp(law.peak_lr.log_coefficient) * seq_len, COEFFICIENT_DIGITS),
         "exponent": law.peak_lr.exponents.get("tokens", 0.0),
     }
 

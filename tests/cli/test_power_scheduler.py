@@ -46,6 +46,19 @@ def test_fit_plan_and_check_agree(searched: Run) -> None:
     assert searched("check", "run.yaml", "--select", "HPT1").code == 0
 
 
+def test_a_plan_says_which_lr_is_which_and_where_the_schedule_ends(run: Run, tmp_path: Path) -> None:
+    target = ("--params", "3e9", "--tokens", "1e12", "--batch-tokens", "1Mi", "--seq-len", "2048")
+    command = ("plan", "--law", "power-scheduler", *target)
+    shown = " ".join(run(*command, "-o", "run.yaml").out.split())
+    assert "the run's LR is where the warm-up ends" in shown
+    assert "final_ratio 0.1 default" in shown
+    config = (tmp_path / "run.yaml").read_text()
+    assert "  batch_seqs: 512\n" in config
+    assert "  coefficient: 2.0\n" in config
+    line = json.loads(run(*command, "--json").out)
+    assert line["origin"]["final_lr_ratio"]["formula"] == "0.1 of the LR before the decay / peak LR"
+
+
 def test_what_it_cannot_do_exits_2_and_says_why(searched: Run) -> None:
     assert searched(*FIT, "-q").code == 0
     without_batch = searched(*PLAN)
