@@ -263,7 +263,13 @@ def convert(
     )
     render_schedules.show_converted(converted, json=json)
     talk.warn(converted.warnings)
-    talk.then(f"hptransfer schedule {target} --steps {steps or 10000} --peak-lr {converted.peak_lr:.3g}")
+    horizon = "" if steps is None or _has_steps(target) else f" --steps {steps}"
+    talk.then(f"hptransfer schedule {target}{horizon} --peak-lr {converted.peak_lr:.3g}")
+
+
+def _has_steps(spec: str) -> bool:
+    """Whether a schedule is written with its own horizon, `cosine:steps=50000`."""
+    return any(option.strip().startswith("steps=") for option in spec.partition(":")[2].split(","))
 
 
 @app.command("extend", epilog=EXTEND_EXAMPLE)

@@ -148,3 +148,15 @@ def test_bad_curves_exit_2(
     outcome = run("curves", "c.csv", *arguments)
     assert outcome.code == 2
     assert match in outcome.err
+
+
+@pytest.mark.parametrize("given", [("--steps", "10000"), ()])
+def test_the_next_line_of_a_conversion_keeps_the_targets_own_horizon(
+    run: Run, given: tuple[str, ...]
+) -> None:
+    specs = ("--from", "wsd:steps=20000", "--to", "cosine:steps=50000")
+    done = run("schedule", "convert", "--peak-lr", "1e-3", *specs, *given)
+    assert done.code == 0, done.err
+    command = done.err.splitlines()[-1].removeprefix("next: hptransfer ")
+    assert command.startswith("schedule cosine:steps=50000 --peak-lr")
+    assert run(*command.split()).code == 0
