@@ -218,7 +218,7 @@ def test_counts_below_one_are_counted_in_another_unit(
     tmp_path: Path, column: str, values: list[float], said: str
 ) -> None:
     """No run has half a token; a sweep in billions of tokens gave laws that were off by 1e9 per exponent."""
-    columns = {"tokens": TOKENS, "batch_tokens": BATCH_TOKENS, column: values}
+    columns: dict[str, Sequence[object]] = {"tokens": TOKENS, "batch_tokens": BATCH_TOKENS, column: values}
     with pytest.raises(InputError, match=f"line 2, {column}: {said}"):
         read(tmp_path, columns)
     written = {**columns, column: [f"{value}M" for value in values]}
@@ -226,5 +226,9 @@ def test_counts_below_one_are_counted_in_another_unit(
 
 
 def test_tokens_far_from_steps_times_batch_ask_about_units(tmp_path: Path) -> None:
-    columns = {"tokens": [2.6] * 4, "batch_tokens": BATCH_TOKENS, "steps": STEPS}
+    columns: dict[str, Sequence[object]] = {
+        "tokens": [2.6] * 4,
+        "batch_tokens": BATCH_TOKENS,
+        "steps": STEPS,
+    }
     assert "millions or billions" in dict(read(tmp_path, columns).warnings)["tokens-steps-mismatch"]
