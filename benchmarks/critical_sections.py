@@ -15,7 +15,7 @@ from hptransfer.batches.exponent import lr_batch_test
 from hptransfer.batches.rules import RULES, log_lr_factor
 from hptransfer.errors import HptransferError
 from hptransfer.estimators.common import usable_runs
-from hptransfer.numerics.conditional import Slices, slice_optima
+from hptransfer.numerics.conditional import Slices, slice_vertices
 from hptransfer.numerics.critical_batch import log_tokens_min
 from hptransfer.sweep import Sweep, sweep_from_arrays
 
@@ -144,7 +144,7 @@ def _critical(name: str, sweep: Sweep) -> Generator[Row, None, float | None]:
 def _rules(name: str, sweep: Sweep, exponent: float, noise: float | None) -> Iterator[Row]:
     """RMS error of LRs carried from each cell's middle batch to its others, as a factor, by rule."""
     runs, _ = usable_runs(sweep)
-    slices = slice_optima(runs.log_lr, runs.log_batch, loss=runs.loss, cell=runs.cell, threshold=0.0025)
+    slices = slice_vertices(runs.log_lr, runs.log_batch, loss=runs.loss, cell=runs.cell, threshold=0.0025)
     rules: dict[str, Callable[[Floats], Floats]] = {
         "none": lambda v: 0.0 * v,
         "linear": lambda v: v,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from hptransfer.errors import RefusalError
 from hptransfer.estimators.common import Runs, usable_runs
 from hptransfer.law import ExponentTest
-from hptransfer.numerics.conditional import MIN_BATCHES, Slices, slice_optima
-from hptransfer.numerics.within import MIN_CELLS, within_slopes
+from hptransfer.numerics.arrays import FloatArray
+from hptransfer.numerics.conditional import MIN_BATCHES, Slices, SliceVertices, slice_vertices
+from hptransfer.numerics.within import MIN_CELLS, WithinSlopes, grid_covariance, within_slopes
 from hptransfer.sweep import Sweep
 
 LINEAR, SQRT = 1.0, 0.5
@@ -35,8 +38,8 @@ def lr_batch_test(sweep: Sweep, *, threshold: float = THRESHOLD) -> ExponentTest
             f"at {MIN_BATCHES - 1} or more other batches, each with several LRs."
         )
         raise RefusalError(msg)
-    slices = slice_optima(runs.log_lr, runs.log_batch, loss=runs.loss, cell=runs.cell, threshold=threshold)
-    found = within_slopes(slices.log_batch[:, None], slices.log_lr, cell=slices.cell)
+    slices = slice_vertices(runs.log_lr, runs.log_batch, loss=runs.loss, cell=runs.cell, threshold=threshold)
+    found = _slopes(slices, slices.log_batch[:, None])
     if found is None:
         raise RefusalError(_too_few(runs, slices))
     value, interval = float(found.slopes[0]), found.interval(0)
@@ -60,11 +63,31 @@ def _too_few(runs: Runs, slices: Slices) -> str:
     )
 
 
-def _flattens(slices: Slices) -> tuple[float, float, float] | None:
+def _slopes(slices: SliceVertices, inputs: FloatArray) -> WithinSlopes | None:
+    """Slopes of the bottoms on inputs, (n_slices, n_inputs), with what their grid and shape leave open.
+
+    Grids often lie alike about the optimum in every cell. What they leave open is then one error for all
+    slices at the same place among their cell's batches, and more cells do not shrink it. The same goes for
+    what a bottom that is no parabola shifts: the change of slopes when more or fewer runs take part, as far
+    as it exceeds its own noise.
+    """
+    found = within_slopes(inputs, slices.log_lr, cell=slices.cell)
+    changes = [within_slopes(inputs, other - slices.log_lr, cell=slices.cell) for other in slices.others]
+    if found is None:
+        return None
+    starts = np.flatnonzero(np.diff(slices.cell, prepend=-1))
+    place = np.arange(len(slices.cell)) - np.repeat(starts, np.diff(np.append(starts, len(slices.cell))))
+    grid = grid_covariance(inputs, slices.width, cell=slices.cell, shared=place)
+    beyond = [c.slopes**2 - np.diagonal(c.covariance) for c in changes if c is not None]
+    shape = np.diag(np.max([np.zeros(inputs.shape[1]), *beyond], axis=0))
+    return replace(found, covariance=found.covariance + grid + shape)
+
+
+def _flattens(slices: SliceVertices) -> tuple[float, float, float] | None:
     """How the exponent changes with log batch, and its 90 % interval; None where too few batches show it."""
     means = np.bincount(slices.cell, slices.log_batch) / np.maximum(np.bincount(slices.cell), 1)
     v = slices.log_batch - means[slices.cell]
-    found = within_slopes(np.column_stack([v, v**2]), slices.log_lr, cell=slices.cell)
+    found = _slopes(slices, np.column_stack([v, v**2]))
     if found is None:
         return None
     low, high = found.interval(1)

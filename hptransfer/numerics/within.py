@@ -11,6 +11,7 @@ from hptransfer.numerics.arrays import FloatArray, IntArray
 MIN_CELLS = 3
 """Cells that an interval needs: it rests on how much they differ."""
 
+UNIFORM = 12.0  # variance of a uniform draw is width^2 / 12
 LEAST_SPREAD = 1e-3  # natural logs: smallest standard deviation of a combination of inputs inside cells
 
 
@@ -58,6 +59,21 @@ def within_slopes(inputs: FloatArray, target: FloatArray, *, cell: IntArray) -> 
     inverse = np.linalg.inv(moment)
     covariance = inverse @ (score.T @ score) @ inverse * n_cells / (n_cells - 1)
     return WithinSlopes(slopes, covariance, n_cells - 1)
+
+
+def grid_covariance(inputs: FloatArray, width: FloatArray, *, cell: IntArray, shared: IntArray) -> FloatArray:
+    """Covariance of `within_slopes` from targets known up to a width, (n_inputs, n_inputs).
+
+    Errors are uniform within their width, the same but for that width at points of one `shared` index and
+    independent between indices.
+
+    Args:    as in `within_slopes`, which determines the slopes; width, shared: (n_points,).
+    """
+    _, index = np.unique(cell, return_inverse=True)
+    x = inputs - _cell_means(inputs, index, np.bincount(index))
+    inverse = np.linalg.inv(x.T @ x)
+    together = np.stack([np.bincount(shared, column) for column in (x * width[:, None]).T], axis=1)
+    return np.asarray(inverse @ (together.T @ together) @ inverse / UNIFORM)
 
 
 def _cell_means(values: FloatArray, index: IntArray, count: IntArray) -> FloatArray:
