@@ -7,6 +7,7 @@ import re
 
 from hptransfer.errors import UsageError, plain
 
+DECADES = 1e3  # times, from end to end of an interval, that leave no digit of a number known
 _SUFFIXES = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9, "g": 10**9, "t": 10**12}
 _SUFFIXES |= {"ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 _NUMBER = re.compile(r"([+-]?(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:[eE][+-]?\d+)?)\s*([A-Za-z]{0,2})")
@@ -57,6 +58,23 @@ def short_count(value: float) -> str:
         if rounded >= factor:
             return f"{rounded / factor:.3g}{suffix}" if rounded < 1e15 else f"{rounded:.3g}"
     return f"{rounded:.3g}"
+
+
+def short_span(bounds: tuple[float, float]) -> str:
+    """Write an interval of counts: over three decades in powers of ten, where suffixes are easily misread.
+
+    >>> short_span((416, 1250)), short_span((3.32, 4.55e14))
+    ('416 to 1.25K', '3.3e+00 to 4.6e+14')
+    """
+    low, high = bounds
+    if spans_decades(bounds):
+        return f"{low:.1e} to {high:.1e}"
+    return f"{short_count(low)} to {short_count(high)}"
+
+
+def spans_decades(bounds: tuple[float, float]) -> bool:
+    """Whether an interval is so wide that it says the order of magnitude at best."""
+    return bounds[0] > 0 and bounds[1] >= DECADES * bounds[0]
 
 
 def significant(value: float, digits: int = 4) -> float:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from hptransfer.cli import screen
 from hptransfer.cli.layout import Column, lay_out
+from hptransfer.quantities import short_span, spans_decades
 
 if TYPE_CHECKING:
     from hptransfer.law import Note
@@ -114,6 +115,17 @@ def count(value: float | None) -> str:
 def interval(bounds: tuple[float, float] | None, write: Callable[[float], str] = rough) -> str:
     """Low to high, or a dash."""
     return "-" if bounds is None else f"{write(bounds[0])} to {write(bounds[1])}"
+
+
+def count_interval(bounds: tuple[float, float] | None) -> str:
+    """Low to high of counts, or a dash."""
+    return "-" if bounds is None else short_span(bounds)
+
+
+def estimated_count(value: float | None, bounds: tuple[float, float] | None) -> str:
+    """A count with digits grouped; in two digits where its interval leaves no more known."""
+    wide = value is not None and bounds is not None and spans_decades(bounds)
+    return f"{value:.1e}" if wide else count(value)
 
 
 def ratio(value: float | None) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from hptransfer.batches.sizes import critical_formula
-from hptransfer.cli.render import count, folded, interval, table
+from hptransfer.cli.render import count, count_interval, estimated_count, folded, table
 from hptransfer.quantities import short_count
 
 if TYPE_CHECKING:
@@ -61,8 +61,8 @@ def _show_critical(found: CriticalBatch) -> None:
         (
             *((short_count(level.params),) if several else ()),
             f"{level.loss:.4f}",
-            count(level.critical_batch),
-            interval(level.interval, short_count),
+            estimated_count(level.critical_batch, level.interval),
+            count_interval(level.interval),
             short_count(level.tokens_min),
             count(level.steps_min),
         )

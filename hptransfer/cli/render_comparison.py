@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from hptransfer.cli.render import count, interval, number, say, table
+from hptransfer.cli.render import count, count_interval, interval, number, say, table
 from hptransfer.comparison.two_laws import where
 from hptransfer.errors import plain
 from hptransfer.quantities import short_count
@@ -52,7 +52,7 @@ def _row(one: Difference) -> tuple[str, ...]:
 def _planned_row(one: Planned) -> tuple[str, ...]:
     write = number if one.quantity == "peak_lr" else count
     spans = (
-        interval(span) if one.quantity == "peak_lr" else interval(span, short_count)
+        interval(span) if one.quantity == "peak_lr" else count_interval(span)
         for span in (one.a_interval, one.b_interval)
     )
     first, second = spans

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from hptransfer.batches.following import sentence
 from hptransfer.cli.blocks import show_planned_course
-from hptransfer.cli.render import count, folded, interval, number, ratio, say, table
+from hptransfer.cli.render import (
+    count,
+    count_interval,
+    estimated_count,
+    folded,
+    interval,
+    number,
+    ratio,
+    say,
+    table,
+)
 from hptransfer.errors import plain
 from hptransfer.plans.cost import LEAST_BOUND
 from hptransfer.plans.derivation import is_power_scheduler
@@ -153,16 +163,18 @@ def show_batches(batches: ThreeBatches) -> None:
     """Print optimal, acceptable and critical batch, where the law knows more than the first."""
     rows = []
     if batches.optimal_tokens is not None:
-        optimal = (count(batches.optimal_tokens), interval(batches.optimal_interval, short_count))
+        bounds = batches.optimal_interval
+        optimal = (estimated_count(batches.optimal_tokens, bounds), count_interval(bounds))
         rows.append(("optimal", *optimal, "lowest loss at this scale"))
     if batches.acceptable_tokens is not None:
-        span = interval(batches.acceptable_tokens, short_count)
+        span = count_interval(batches.acceptable_tokens)
         low, high = batches.acceptable_open or (False, False)
         beyond = {(True, False): "; or less", (False, True): "; or more", (True, True): "; or beyond"}
         meaning = f"within {batches.acceptable_excess:.2%} of it{beyond.get((low, high), '')}"
         rows.append(("acceptable", span, "-", meaning))
     if batches.critical_tokens is not None:
-        critical = (count(batches.critical_tokens), interval(batches.critical_interval, short_count))
+        bounds = batches.critical_interval
+        critical = (estimated_count(batches.critical_tokens, bounds), count_interval(bounds))
         rows.append(
             ("critical", *critical, f"{1 + batches.critical_overhead:g}x the fewest tokens for a loss")
         )
@@ -209,7 +221,7 @@ def show_exchange(exchange: TimeVsCompute) -> None:
             f"{count(one.batch_tokens)}{' *' if one.is_plan else ''}",
             count(one.steps),
             short_count(one.tokens),
-            interval(one.tokens_interval, short_count),
+            count_interval(one.tokens_interval),
             "" if one.more_tokens is None else f"{one.more_tokens:+.1%}",
             "" if one.fewer_steps is None else f"{-one.fewer_steps:+.1%}",
         )
@@ -275,9 +287,10 @@ def _plan_rows(plan: Plan) -> Iterable[tuple[str, ...]]:
     def whose(name: str) -> str:
         return _whose(plan.origins[name].source, plan.law) if name in plan.origins else ""
 
-    lr, batch = interval(plan.peak_lr_interval), interval(plan.batch_tokens_interval, short_count)
+    lr, batch = interval(plan.peak_lr_interval), count_interval(plan.batch_tokens_interval)
+    optimal = estimated_count(plan.batch_tokens, plan.batch_tokens_interval)
     yield ("peak_lr", number(run.peak_lr), number(plan.peak_lr), lr, whose("peak_lr"))
-    yield ("batch_tokens", count(run.batch_tokens), count(plan.batch_tokens), batch, whose("batch_tokens"))
+    yield ("batch_tokens", count(run.batch_tokens), optimal, batch, whose("batch_tokens"))
     decay = plan.weight_decay_interval
     around = {} if decay is None else {"weight_decay": interval(decay)}
     simple = {
@@ -327,7 +340,7 @@ def show_plans(plans: Iterable[Plan]) -> None:
             number(p.rounded.peak_lr),
             interval(p.peak_lr_interval),
             count(p.rounded.batch_tokens),
-            interval(p.batch_tokens_interval, short_count),
+            count_interval(p.batch_tokens_interval),
             count(p.rounded.steps),
             ratio(p.weight_decay),
         )

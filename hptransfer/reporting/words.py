@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from hptransfer.law import Note
-from hptransfer.quantities import short_count
+from hptransfer.quantities import short_count, spans_decades
 
 DASH: Final = "–"
 
@@ -94,7 +94,10 @@ def lr_span(bounds: tuple[float, float] | None) -> str:
 
 def short_span(bounds: tuple[float, float] | None) -> str:
     """An interval of counts."""
-    return DASH if bounds is None else f"{short(bounds[0])} to {short(bounds[1])}"
+    if bounds is None:
+        return DASH
+    write = "{:.1e}".format if spans_decades(bounds) else short
+    return f"{write(bounds[0])} to {write(bounds[1])}"
 
 
 def number_span(bounds: tuple[float, float] | None) -> str:

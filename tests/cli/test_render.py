@@ -53,3 +53,14 @@ def test_numbers_stay_whole_in_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch
     render.table("", ("name", "a_long_heading#"), [("some words that fold", "1,234,567")], stream)
     assert "1,234,567" in stream.getvalue()
     assert max(map(len, stream.getvalue().splitlines())) <= 24
+
+
+def test_a_count_known_to_decades_has_no_false_digits_or_mixed_suffixes() -> None:
+    wide, narrow = (3.32, 4.55e14), (416.0, 1250.0)
+    assert render.count_interval(wide) == "3.3e+00 to 4.6e+14"
+    assert render.count_interval(narrow) == "416 to 1.25K"
+    assert render.count_interval(None) == "-"
+    assert render.estimated_count(38_867_123.0, wide) == "3.9e+07"
+    assert render.estimated_count(558.2, narrow) == "558"
+    assert render.estimated_count(38_867_123.0, None) == "38,867,123"
+    assert render.estimated_count(None, wide) == "-"
