@@ -119,7 +119,7 @@ def clean(
             break
         except InputError as error:
             if not skip_bad_rows:
-                raise
+                raise _with_way_out(gathered.raw, error) from None
             gathered, bad = _leave_out(gathered, error.problems)
             set_aside += bad
             log = ProblemLog()
@@ -164,6 +164,23 @@ def _settled(
     )
     log.raise_if_any()
     return Scaled(raw, scale), (*shape_warnings, *scale.warnings)
+
+
+def raise_if_any(log: ProblemLog, runs: RawRuns) -> None:
+    """Raise InputError with all problems so far, and the way out where bad rows can be set aside."""
+    try:
+        log.raise_if_any()
+    except InputError as error:
+        raise _with_way_out(runs, error) from None
+
+
+def _with_way_out(runs: RawRuns, error: InputError) -> InputError:
+    """The same problems, and the option that sets their rows aside where that leaves runs."""
+    bad = {(problem.file, problem.line) for problem in error.problems}
+    every_row = all(runs.place(row) in bad for row in range(len(runs)))
+    if every_row or any(line is None for _, line in bad):
+        return error
+    return InputError(error.problems, way_out="Correct these rows, or set them aside with --skip-bad-rows.")
 
 
 def _leave_out(gathered: Gathered, problems: Collection[Problem]) -> tuple[Gathered, list[SetAside]]:

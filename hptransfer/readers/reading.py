@@ -10,7 +10,7 @@ from typing import BinaryIO, TypeAlias, get_args
 from hptransfer.batches.points import BatchPoints
 from hptransfer.errors import UsageError, did_you_mean, plain
 from hptransfer.losses.points import LossPoints
-from hptransfer.readers.cleaning import CleanRuns, Gathered, clean, make_sweep
+from hptransfer.readers.cleaning import CleanRuns, Gathered, clean, make_sweep, raise_if_any
 from hptransfer.readers.columns import NEEDED, ColumnMap, check_column_names, map_columns
 from hptransfer.readers.loss_points import POINT_COLUMNS, make_loss_points
 from hptransfer.readers.mapping import Reading
@@ -183,7 +183,7 @@ def _read_clean(
         mapping=partial(map_columns, needed=needed),
     )
     if not reading.skip_bad_rows:
-        log.raise_if_any()
+        raise_if_any(log, gathered.raw)
     may_vary = varying_settings(reading.vary, gathered.maps)
     row_filter.check_matched()
     cleaned = clean(

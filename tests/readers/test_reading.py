@@ -562,3 +562,14 @@ def test_runs_of_several_files_say_which_file(tmp_path: Path) -> None:
         f"{tmp_path / name}, line {line}" for name in ("a.csv", "b.csv") for line in (2, 3)
     ]
     assert read_sweep(tmp_path / "a.csv").where(0) == "line 2"
+
+
+@pytest.mark.parametrize(("losses", "helps"), [(["3.0", "oops", "2.9"], True), (["a", "b", "c"], False)])
+def test_unusable_rows_name_the_option_that_sets_them_aside(
+    tmp_path: Path, losses: list[str], helps: bool
+) -> None:
+    """Only where it leaves runs: a table without one good row needs another cure."""
+    columns = {"params": [1e8] * 3, "tokens": [2e9] * 3, "lr": [1e-3, 2e-3, 3e-3], "loss": losses}
+    with pytest.raises(InputError) as caught:
+        read_sweep(write_csv(tmp_path / "s.csv", columns))
+    assert ("--skip-bad-rows" in str(caught.value)) == helps
