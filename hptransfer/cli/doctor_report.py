@@ -185,8 +185,6 @@ def show(report: Report) -> None:
         table("Runs to add", ("params#", "tokens#", "lr", "batch", "why~"), map(_addition_row, shown))
         if len(shown) < len(report.additions):
             print(f"... and {len(report.additions) - len(shown)} more cells (--json shows all).")
-    if report.fit is not None:
-        print(f"Fit with:\n  {report.fit}")
 
 
 def verdict_line(report: Report) -> str:

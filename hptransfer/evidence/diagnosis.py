@@ -358,13 +358,13 @@ def _design(part: Part) -> Iterator[Finding]:
     """Say what is weak in the design of the part that is fitted."""
     sweep, cells = part.sweep, part.cells
     searched = [cell for cell in cells if cell.is_searched]
-    edges = [cell for cell in searched if cell.summary.edges]
+    edges = [cell for cell in cells if cell.summary.edges]
     if edges:
         named = "; ".join(f"{_name(cell)} ({', '.join(cell.summary.edges)})" for cell in edges[:_SHOWN])
         more = f"; and {len(edges) - _SHOWN} more" if len(edges) > _SHOWN else ""
         yield Finding(
             "edge-optimum",
-            f"the best run lies on the edge of the grid in {len(edges)} of {len(searched)} cells: "
+            f"the best run lies on the edge of the grid in {len(edges)} of {len(cells)} cells: "
             f"{named}{more}.",
         )
     single = [cell for cell in cells if not cell.is_searched]

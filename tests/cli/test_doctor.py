@@ -45,6 +45,7 @@ def test_a_sound_sweep_gets_its_fit_line(run: Run, tmp_path: Path) -> None:
     shown = run("doctor", "sweep.csv")
     assert "Verdict: a law of the LR and the batch" in shown.out
     assert shown.err.splitlines()[-1] == f"next: {content['fit']}"
+    assert content["fit"] not in shown.out  # said once
     assert not any(line.endswith("\x1b") for line in shown.out.splitlines())
 
 
@@ -222,3 +223,13 @@ def test_the_verdict_on_real_sweeps(
     assert code == (2 if verdict == "nothing" else 0)
     if code == 0:
         assert fits_as_typed(run, content)
+
+
+def test_doctor_and_fit_count_the_same_cells(run: Run) -> None:
+    """One of the shipped sweep's 22 cells has a single run; the rest do not become all for that."""
+    sweep = str(Path(__file__).resolve().parents[2] / "examples" / "proxies" / "sweep.csv")
+    _, content = doctor(run, sweep)
+    fitted = run("fit", sweep, "-o", "law.json", "--resamples", "0")
+    (said,) = (one["message"] for one in content["findings"] if one["code"] == "edge-optimum")
+    assert "in 1 of 22 cells" in said
+    assert "in 1 of 22 cells" in fitted.err
