@@ -569,7 +569,12 @@ def test_unusable_rows_name_the_option_that_sets_them_aside(
     tmp_path: Path, losses: list[str], helps: bool
 ) -> None:
     """Only where it leaves runs: a table without one good row needs another cure."""
-    columns = {"params": [1e8] * 3, "tokens": [2e9] * 3, "lr": [1e-3, 2e-3, 3e-3], "loss": losses}
+    columns: dict[str, Sequence[object]] = {
+        "params": [1e8] * 3,
+        "tokens": [2e9] * 3,
+        "lr": [1e-3, 2e-3, 3e-3],
+        "loss": losses,
+    }
     with pytest.raises(InputError) as caught:
         read_sweep(write_csv(tmp_path / "s.csv", columns))
     assert ("--skip-bad-rows" in str(caught.value)) == helps

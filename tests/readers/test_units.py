@@ -221,14 +221,10 @@ def test_counts_below_one_are_counted_in_another_unit(
     columns: dict[str, Sequence[object]] = {"tokens": TOKENS, "batch_tokens": BATCH_TOKENS, column: values}
     with pytest.raises(InputError, match=f"line 2, {column}: {said}"):
         read(tmp_path, columns)
-    written = {**columns, column: [f"{value}M" for value in values]}
+    written: dict[str, Sequence[object]] = {**columns, column: [f"{value}M" for value in values]}
     assert len(read(tmp_path, written).lr) == 4
 
 
 def test_tokens_far_from_steps_times_batch_ask_about_units(tmp_path: Path) -> None:
-    columns: dict[str, Sequence[object]] = {
-        "tokens": [2.6] * 4,
-        "batch_tokens": BATCH_TOKENS,
-        "steps": STEPS,
-    }
+    columns: dict[str, Sequence[object]] = {"tokens": [2.6] * 4, "batch_tokens": BATCH_TOKENS, "steps": STEPS}
     assert "millions or billions" in dict(read(tmp_path, columns).warnings)["tokens-steps-mismatch"]
