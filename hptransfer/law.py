@@ -511,6 +511,11 @@ def law_from_json(text: str, name: str) -> Law:
     except (ValueError, RecursionError) as error:
         line = error.lineno if isinstance(error, json.JSONDecodeError) else None
         what = error.msg if isinstance(error, json.JSONDecodeError) else plain(error)
+        if not text.lstrip().startswith(("{", "[")) and "," in text.strip().partition("\n")[0]:
+            problem = Problem(name, None, None, "a table of runs, it seems, not a law.")
+            raise InputError(
+                [problem], way_out=f"`hptransfer fit {plain(name)} -o law.json` makes a law of it."
+            ) from None
         problem = Problem(name, line, None, f"not a complete JSON document ({what}).")
         raise InputError(
             [problem], way_out="Write it again with `hptransfer fit SWEEP -o LAW.json`."

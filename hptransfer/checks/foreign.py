@@ -63,8 +63,19 @@ def format_of(file: str, text: str, name: str | None) -> Format:
         names = ", ".join(form.name for form in found)
         msg = f"can be read as {names}. Say which: --format {found[0].name}, or `format` in hptransfer.toml."
         raise UsageError(msg)
+    if _is_law(text):
+        msg = f"is a law, not a config: `hptransfer plan --law {plain(file)} ... -o CONFIG.yaml` makes one."
+        raise UsageError(msg)
     msg = "is no config of a known format. Say which it is: --format, or `format` in hptransfer.toml."
     raise UsageError(msg)
+
+
+def _is_law(text: str) -> bool:
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and {"schema_version", "peak_lr", "fitted_on"} <= set(content)
 
 
 def read_trainer_config(

@@ -72,3 +72,16 @@ def test_ctrl_c_inside_compiled_code_is_ctrl_c(run: Run, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(app, "make_app", interrupted)
     assert run("plan").code == app.EXIT_INTERRUPTED
+
+
+def test_a_file_of_another_kind_is_named_for_what_it_is(run: Run, tmp_path: Path) -> None:
+    """A law given as a config, and a sweep given as a law."""
+    assert run("simulate", "-o", "sweep.csv").code == 0
+    assert run("fit", "sweep.csv", "-o", "law.json", "--resamples", "0").code == 0
+    checked = run("check", "law.json")
+    assert checked.code == 2
+    assert "is a law, not a config" in checked.out + checked.err
+    planned = run("plan", "--law", "sweep.csv", "--params", "7e9", "--tokens", "1e12")
+    assert planned.code == 2
+    assert "a table of runs, it seems, not a law" in planned.err
+    assert "hptransfer fit sweep.csv" in planned.err
