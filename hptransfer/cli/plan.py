@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from hptransfer.anchoring import Anchor
     from hptransfer.planning import Plan
+    from hptransfer.plans.tradeoff import TimeVsCompute
     from hptransfer.project import ResolvedLaw
 
 EXAMPLE = "Example: hptransfer plan --law step-law --params 1e9 --tokens 1e11 -o config.yaml"
@@ -91,7 +92,6 @@ def command(
     from hptransfer.cli.target_options import anchored, read_anchors
     from hptransfer.planning import plan_targets
     from hptransfer.plans.cost import cost_of_being_wrong
-    from hptransfer.plans.tradeoff import time_vs_compute as exchange_of
     from hptransfer.project import resolve_law
 
     talk = Talk(quiet=quiet)
@@ -118,7 +118,7 @@ def command(
         plans = scheduling.applied(plan_targets(planned_with, target.many(target.targets), rounding=rounded))
     plans = [replace(p, warnings=(*resolved.warnings, *p.warnings)) for p in plans]
     costs = [cost_of_being_wrong(p) if target.targets is None else None for p in plans]
-    exchange = exchange_of(plans[0]) if time_vs_compute else None
+    exchange = _exchange(plans[0]) if time_vs_compute else None
     if json:
         render.print_json_lines(
             render_plan.plan_content(p, c, exchange) for p, c in zip(plans, costs, strict=True)
@@ -189,6 +189,12 @@ def _with_shape(
             ffn = scaling.ffn if scaling.base_ffn is None else shape.ffn
             scaling = replace(scaling, head_dim=shape.head_dim, ffn=ffn)
     return target, scaling
+
+
+def _exchange(planned: Plan) -> TimeVsCompute:
+    from hptransfer.plans.tradeoff import time_vs_compute
+
+    return time_vs_compute(planned)
 
 
 def _spread(planned: Plan, wanted: ScalingOptions) -> Plan:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from hptransfer.cli import screen
-from hptransfer.cli.layout import Column, lay_out
 from hptransfer.quantities import short_span, spans_decades
 
 if TYPE_CHECKING:
@@ -28,6 +27,8 @@ def table(
     Columns whose name ends in `#` hold numbers: right-aligned, and whole however narrow the terminal. Those
     in `~` hold remarks, which stand under their row where they do not fit beside it.
     """
+    from hptransfer.cli.layout import Column, lay_out  # JSON needs no tables
+
     stream = sys.stdout if stream is None else stream
     laid = lay_out(list(map(Column.named, columns)), [list(row) for row in rows], screen.width(stream))
     rule = ("─" if screen.speaks_unicode(stream) else "-") * laid.rule_width

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from hptransfer.batches.following import sentence
-from hptransfer.cli.blocks import show_planned_course
 from hptransfer.cli.render import (
     count,
     count_interval,
@@ -117,6 +116,8 @@ def show_plan(
     exchange: TimeVsCompute | None = None,
 ) -> None:
     """Print one plan as a table; with `explain` also the derivation of every value."""
+    from hptransfer.cli.blocks import show_planned_course  # JSON needs no pictures
+
     target = plan.target
     title = f"Plan for {short_count(target.params)} params, {short_count(target.tokens)} tokens"
     table(
